@@ -1,0 +1,14 @@
+"""φ: the networks. One file a family; the table below names them."""
+
+from phispace.registry import Registry
+
+REGISTRY = Registry(
+    "encoders",
+    {
+        "convnet4": "phispace.encoders.convnet:ConvNet4",
+        "convnet2": "phispace.encoders.convnet:ConvNet2",
+        "speednet": "phispace.encoders.speednet:SpeedNet",
+        "mlp": "phispace.encoders.mlp:MLP",
+        "resnet18": "phispace.encoders.resnet:ResNet18",
+    },
+)

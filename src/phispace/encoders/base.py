@@ -1,0 +1,129 @@
+"""φ: a network with named layers that can be tapped.
+
+An encoder is built from (channels, size) and takes floats in [0, 1]: its first stage is the normalisation, so it
+takes the same input wherever it goes. Every paper taps another layer; here the layer is a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from phispace.errors import InputError
+
+DEFAULT_LAYER = "features"
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std per channel, with the statistics of the training images as buffers."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((1, channels, 1, 1), 0.5))
+        self.register_buffer("std", torch.full((1, channels, 1, 1), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+    @torch.no_grad()
+    def measure(self, images: np.ndarray) -> None:
+        """Set the statistics from uint8 (N, H, W, C) images."""
+        x = images.astype(np.float32).reshape(-1, images.shape[-1]) / 255.0
+        self.mean.copy_(torch.from_numpy(x.mean(0, dtype=np.float64)).float().view(1, -1, 1, 1))
+        std = torch.from_numpy(x.std(0, dtype=np.float64)).float().clamp_min(1 / 255)
+        self.std.copy_(std.view(1, -1, 1, 1))
+
+
+class Encoder(nn.Module):
+    """Base of all encoders: a sequence of named stages.
+
+    A subclass fills `self.stages` in forward order, with a `Normalise` first; a last stage is named `features`.
+    Networks that are not a plain sequence override `forward` and `layers`.
+
+    Args of every encoder: `channels` (1 or 3), `size` (H = W in pixels); further options by keyword.
+    """
+
+    stages: nn.ModuleDict
+    channels: int
+    size: int
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        if channels < 1 or size < 4:
+            raise InputError(f"An encoder needs at least 1 channel and 4 pixels; got {channels} and {size}.")
+        self.channels = channels
+        self.size = size
+        self.stages = nn.ModuleDict()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that can be tapped, in forward order."""
+        return tuple(name for name in self.stages if name != "normalise")
+
+    def forward(self, x: Tensor, layer: str = DEFAULT_LAYER) -> Tensor:
+        """Run up to a layer.
+
+        Args:
+            x: (B, C, H, W), floats in [0, 1].
+            layer: one of `layers`.
+
+        Returns:
+            the layer's output: (B, D) or a map (B, D, h, w).
+
+        Raises:
+            InputError: no such layer.
+        """
+        return self.taps(x, (layer,))[layer]
+
+    def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+        """Several layers' outputs from one pass; stops after the last one that is wanted."""
+        self.check_layers(layers)
+        wanted = set(layers)
+        found: dict[str, Tensor] = {}
+        for name, stage in self.stages.items():
+            x = stage(x)
+            if name in wanted:
+                found[name] = x
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def check_layers(self, layers: tuple[str, ...]) -> None:
+        """Raise InputError if one of these is not a layer of this encoder."""
+        wrong = [name for name in layers if name not in self.layers]
+        if wrong:
+            raise InputError(f"{type(self).__name__} has no layer {wrong[0]!r}; there are: {', '.join(self.layers)}.")
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each layer's output for one image, measured with one pass in evaluation mode."""
+        was_training = self.training
+        self.eval()
+        try:
+            parameter = next(self.parameters(), None)
+            device = None if parameter is None else parameter.device
+            with torch.no_grad():
+                out = self.taps(torch.zeros(1, self.channels, self.size, self.size, device=device), self.layers)
+        finally:
+            self.train(was_training)
+        return {name: tuple(out[name].shape[1:]) for name in self.layers}
+
+    def width(self, layer: str = DEFAULT_LAYER) -> int:
+        """Number of values of a layer for one image, flattened."""
+        return int(np.prod(self.shapes()[layer]))
+
+    def initialise(self, images: np.ndarray, generator: torch.Generator) -> None:
+        """Set what depends on the training images (statistics, whitening) before training begins.
+
+        Args:
+            images: uint8 (N, H, W, C), a sample of the training images.
+            generator: for draws, if there are any.
+        """
+        normalise = self.stages["normalise"] if "normalise" in self.stages else None
+        if isinstance(normalise, Normalise):
+            normalise.measure(images)

@@ -1,0 +1,13 @@
+"""How good is a representation? One file a protocol; the table below names them."""
+
+from phispace.registry import Registry
+
+REGISTRY = Registry(
+    "evaluations",
+    {
+        "knn": "phispace.evaluation.knn:KNN",
+        "linear": "phispace.evaluation.linear:LinearProbe",
+        "separation": "phispace.evaluation.separation:Separation",
+        "health": "phispace.evaluation.health:Health",
+    },
+)

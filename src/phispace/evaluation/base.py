@@ -1,0 +1,89 @@
+"""How good is a representation? The contract of an evaluation.
+
+An evaluation sees stores, never an encoder. What it cannot say is `nan` with a reason in `caveats`, not 0 and not a
+crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from phispace.embeddings.store import Embeddings
+from phispace.errors import InputError
+
+
+class EvaluationConfig(BaseModel):
+    """An evaluation's options; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an evaluation found.
+
+    Attributes:
+        metrics: name -> value; `nan` where undefined.
+        interval: name -> 95 % interval (low, high), for the metrics that have one.
+        n: counts that the numbers rest on, for example {"train": 1437, "test": 360}.
+        caveats: sentences a reader must know.
+        details: further JSON-able results (confusion matrix, per-class accuracy, chosen options).
+    """
+
+    metrics: dict[str, float]
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    n: dict[str, int] = field(default_factory=dict)
+    caveats: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Evaluation:
+    """Base of all evaluations.
+
+    Class attributes:
+        name: registered name; a score's key is `name.metric`.
+        title: name for people.
+        needs: which parts of the store must be there, of {"train", "val", "test", "labels", "factors", "others"}.
+        reference: definition's source.
+        primary: the metric that tables show first.
+        higher_is_better: for `primary`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    reference: ClassVar[str]
+    primary: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    Config: ClassVar[type[EvaluationConfig]] = EvaluationConfig
+
+    def __init__(self, config: EvaluationConfig | None = None) -> None:
+        self.config = config if config is not None else self.Config()
+
+    def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
+        """Score one store.
+
+        Args:
+            embeddings: a store whose items name their split; test is read here and nowhere else.
+            others: further stores, for evaluations that compare.
+            seed: for draws.
+
+        Raises:
+            InputError: a part that `needs` names is missing.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define run (abstract)")
+
+    def check_needs(self, embeddings: Embeddings) -> None:
+        """Raise InputError in one sentence if a part is missing."""
+        for split in ("train", "val", "test"):
+            if split in self.needs and not (embeddings.splits == split).any():
+                there = ", ".join(sorted(set(embeddings.splits.tolist()))) or "nothing"
+                raise InputError(
+                    f"The evaluation {self.name!r} needs items of split {split!r}; this store has {there}."
+                )
+        if "labels" in self.needs and not (embeddings.labels >= 0).any():
+            raise InputError(f"The evaluation {self.name!r} needs labels; all labels of this store are unknown.")

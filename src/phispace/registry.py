@@ -1,0 +1,95 @@
+"""Names of things: one literal table a kind, entries imported only when they are asked for.
+
+A table maps a name to `"module:Class"`. Third parties add entries through the entry-point group
+`phispace.<kind>` (for example `phispace.methods`); a name that is taken already is an error, never an overwrite.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import Any
+
+from phispace.errors import InputError, MissingDependencyError
+
+KINDS = ("methods", "encoders", "images", "evaluations", "maps", "studies")
+
+_TABLES = {
+    "methods": "phispace.methods",
+    "encoders": "phispace.encoders",
+    "images": "phispace.data",
+    "evaluations": "phispace.evaluation",
+    "maps": "phispace.maps",
+    "studies": "phispace.studies",
+}
+
+
+class Registry:
+    """A kind's names.
+
+    Args:
+        kind: plural name, one of `KINDS`.
+        table: name -> `"module:attribute"`.
+        aliases: other names of the same entries.
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> None:
+        self.kind = kind
+        self._own = dict(table)
+        self.aliases = dict(aliases or {})
+
+    @cached_property
+    def table(self) -> dict[str, str]:
+        merged = dict(self._own)
+        for point in entry_points(group=f"phispace.{self.kind}"):
+            if point.name in merged or point.name in self.aliases:
+                raise InputError(
+                    f"The entry point {point.value!r} registers {self.kind[:-1]} {point.name!r}, a name that is taken."
+                )
+            merged[point.name] = point.value
+        return merged
+
+    def names(self) -> list[str]:
+        """All names, in the order of the table (aliases left out)."""
+        return list(self.table)
+
+    def resolve(self, name: str) -> str:
+        """The name itself, or what it is an alias of.
+
+        Raises:
+            InputError: no such name; close matches are listed.
+        """
+        name = self.aliases.get(name, name)
+        if name in self.table:
+            return name
+        known = [*self.table, *self.aliases]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f" Did you mean {', '.join(close)}?" if close else f" There are: {', '.join(self.table)}."
+        raise InputError(f"There is no {self.kind[:-1]} named {name!r}.{hint}")
+
+    def get(self, name: str) -> Any:
+        """Import and return the entry of this name."""
+        module, _, attribute = self.table[self.resolve(name)].partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name and error.name.split(".")[0] == "phispace":
+                raise
+            raise MissingDependencyError(
+                f"The {self.kind[:-1]} {name!r} needs the package {error.name!r}, which is not installed."
+            ) from error
+
+
+def registry(kind: str) -> Registry:
+    """The registry of one kind: `methods`, `encoders`, `images`, `evaluations`, `maps` or `studies`.
+
+    Singular forms are accepted.
+    """
+    plural = kind if kind in KINDS else f"{kind}s"
+    if plural not in _TABLES:
+        raise InputError(f"There is no kind named {kind!r}. There are: {', '.join(KINDS)}.")
+    found: Registry = importlib.import_module(_TABLES[plural]).REGISTRY
+    return found
