@@ -41,8 +41,17 @@ class MethodConfig(BaseModel):
     optimizer: Literal["adam", "adamw", "sgd", "muon"] = Field("adam", description="how weights are updated")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate, for a loss averaged over the batch")
     weight_decay: float = Field(0.0, ge=0, description="decay per step and unit of learning rate")
+    decay_all: bool = Field(False, description="decay biases and normalisation too, not only filters and matrices")
+    bias_rate: float = Field(1.0, gt=0, description="factor of the learning rate for biases and normalisation")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
+    nesterov: bool = Field(True, description="look ahead along the momentum, in sgd and muon")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the gradient's average, in adam and adamw")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the squared gradient's average, in adam and adamw")
+    epsilon: float = Field(1e-8, gt=0, description="added to the root of the squared gradient, in adam and adamw")
     schedule: Literal["constant", "cosine", "triangular"] = Field("constant", description="learning rate over steps")
-    warmup: float = Field(0.0, ge=0, le=1, description="share of the steps in which the rate rises")
+    warmup: float = Field(0.0, ge=0, le=1, description="share of the steps in which the rate rises to its peak")
+    rate_start: float = Field(0.0, ge=0, le=1, description="first rate as a share of the peak, where there is a warmup")
+    rate_end: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak, unless constant")
     views: str = Field("none", description="augmentation of each view, a name of `phispace.data.views`")
 
 
