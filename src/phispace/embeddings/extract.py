@@ -1,0 +1,341 @@
+"""Extraction: images through an encoder, one or several layers in one pass, straight into stores.
+
+Evaluation mode, no gradients, channels_last. Memory is bounded by a batch, whatever the number of images. The same
+weights, images, threads and batch size give the same bytes, also when the work was divided into shards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from phispace.data.imageset import ImageSet
+from phispace.embeddings import autocast
+from phispace.embeddings.shards import check_shard, shard_path, shard_rows
+from phispace.embeddings.store import Embeddings, is_store
+from phispace.embeddings.streaming import MemoryRows, Predict, batches, evaluating, items_table, stream
+from phispace.embeddings.writer import check_target, writing_store
+from phispace.encoders.base import DEFAULT_LAYER, Encoder
+from phispace.errors import DataError, InputError
+from phispace.progress import SILENT, Progress
+from phispace.run import Run, safe_name
+
+if TYPE_CHECKING:
+    from phispace.methods.base import Method
+
+BATCH_SIZE = 500
+UNTRAINED = "epoch=000"
+_DTYPES = ("float32", "float16")
+
+Out = Path | str | Callable[[str], Path] | None
+
+
+def weights_digest(module: nn.Module) -> str:
+    """sha256 over names, dtypes, shapes and values of all parameters and buffers, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            flat = value.detach().cpu().contiguous()
+            digest.update(f"{name} {flat.dtype} {tuple(flat.shape)}\n".encode())
+            digest.update(flat.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def check_images(encoder: Encoder, images: ImageSet) -> None:
+    """Raise InputError if these images are not what the encoder takes; the message says how to load them."""
+    expected, found = (encoder.channels, encoder.size, encoder.size), images.shape
+    if expected == found:
+        return
+    advice = []
+    if expected[1:] != found[1:]:
+        advice.append(f"--size {encoder.size}")
+    if expected[0] != found[0]:
+        advice.append("in colour" if encoder.channels == 3 else "in grey")
+    raise InputError(
+        f"The encoder takes images of (C, H, W) = {expected}; {images.name!r} has {found}. "
+        f"Load them {' with ' if advice[0].startswith('--') else ''}{' and '.join(advice)}."
+    )
+
+
+def _targets(out: Out, layers: Sequence[str], shard: tuple[int, int] | None) -> dict[str, Path] | None:
+    """Each layer's store, or None for memory."""
+    if out is None:
+        if shard is not None:
+            raise InputError("A shard is written to disk; give `out`, the store that the shards will be merged into.")
+        return None
+    if callable(out):
+        paths = {layer: Path(out(layer)) for layer in layers}
+    elif len(layers) == 1:
+        paths = {layers[0]: Path(out)}
+    else:
+        paths = {layer: Path(out) / safe_name(layer) for layer in layers}
+    if shard is not None:
+        paths = {layer: shard_path(path, shard) for layer, path in paths.items()}
+    if len(set(paths.values())) != len(layers):
+        raise InputError(f"The layers {', '.join(layers)} must go to different stores.")
+    for path in paths.values():
+        check_target(path)
+    return paths
+
+
+def extract(
+    encoder: Encoder,
+    images: ImageSet,
+    layers: Sequence[str] = (DEFAULT_LAYER,),
+    *,
+    splits: Sequence[str] | None = None,
+    batch_size: int = BATCH_SIZE,
+    precision: str = "auto",
+    dtype: str = "float32",
+    out: Out = None,
+    manifest: Mapping[str, Any] | None = None,
+    predict: Predict | None = None,
+    shard: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Embeddings]:
+    """Embed images with an encoder.
+
+    Args:
+        encoder: runs on the device where its parameters are; its mode is left as it was.
+        images: uint8 images of the encoder's size and channels.
+        layers: names of layers; maps (C, H, W) are flattened in that order and the manifest keeps `feature_shape`.
+        splits: only the items of these splits, in the order of the set; None = all.
+        batch_size: images a pass.
+        precision: `32`, `bf16`, or `auto`: bf16 where a long extraction is measured to be faster by it, with the
+            agreement stated in the manifest. Shards decide nothing by the clock: `auto` is `32` there.
+        dtype: of the stored vectors, `float32` or `float16`.
+        out: None keeps the vectors in memory; a path is the store of one layer, or the folder of several layers'
+            stores; a function gives each layer's path.
+        manifest: what to record beside what is known here.
+        predict: images (B, C, H, W) -> class logits (B, K); adds the columns `prediction` and `confidence` (softmax).
+        shard: (rank, world): only this part, written beside `out`; `merge_shards` puts the parts together.
+
+    Returns:
+        one store a layer, memory-mapped where it was written.
+
+    Raises:
+        InputError: unknown layer, images of another shape, nothing to embed.
+        DataError: values that are not finite; the image is named.
+        StorageError: the disk refused; older stores are as they were.
+    """
+    progress = progress or SILENT
+    layers = tuple(dict.fromkeys(layers))
+    _check_options(layers, batch_size, dtype, precision, shard)
+    encoder.check_layers(layers)
+    check_images(encoder, images)
+    positions = images.where(*(splits or ()))
+    if not len(positions):
+        raise InputError(f"{images.name!r} has no images in {', '.join(splits) if splits else 'any split'}.")
+    paths = _targets(out, layers, shard)
+    first, stop = shard_rows(len(positions), batch_size, shard)
+    n = stop - first
+    shapes = encoder.shapes()
+    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(evaluating(encoder))
+        chosen, agreement = "32", dict[str, Any]()
+        if precision == "bf16" or (precision == "auto" and shard is None):
+            # measured on the first batch of the whole, so that it does not depend on a division into shards
+            _, probe = next(batches(images, positions[:batch_size], batch_size, device))
+            chosen, agreement = autocast.choose(
+                lambda: encoder.taps(probe, layers), -(-n // batch_size), precision, device
+            )
+            if precision == "auto" and chosen == "bf16":
+                progress.say("Embedding in bf16, which measured faster; the agreement with float32 is in the manifest.")
+        rows: dict[str, Any] = {}
+        for layer in layers:
+            dim = int(np.prod(shapes[layer]))
+            rows[layer] = (
+                MemoryRows(n, dim, dtype)
+                if paths is None
+                else stack.enter_context(writing_store(paths[layer], n, dim, dtype))
+            )
+        started = time.perf_counter()
+        with autocast.autocast(chosen, device):
+            columns = stream(encoder, images, positions[first:stop], batch_size, device, rows, predict, progress)
+        items = items_table(images, positions[first:stop], columns)
+        common = {
+            "images": images.name,
+            "fingerprint": images.fingerprint,
+            "classes": list(images.classes),
+            "splits": list(splits) if splits else None,
+            "encoder": type(encoder).__name__,
+            "n_parameters": sum(p.numel() for p in encoder.parameters()),
+            "weights_sha256": weights_digest(encoder),
+            "precision": chosen,
+            "batch_size": batch_size,
+            "threads": torch.get_num_threads(),
+            "caveats": list(images.source.get("caveats", [])),
+            "seconds": round(time.perf_counter() - started, 2),
+            **({"shard": list(shard)} if shard else {}),
+            **(manifest or {}),
+        }
+        manifests = {layer: common | {"layer": layer, "feature_shape": list(shapes[layer])} for layer in layers}
+        for layer in agreement:
+            manifests[layer]["bf16_agreement"] = agreement[layer]
+        if paths is None:
+            return {layer: Embeddings(rows[layer].vectors, items, manifests[layer], check=False) for layer in layers}
+        for layer in layers:
+            rows[layer].items, rows[layer].manifest = items, manifests[layer]
+    return {layer: Embeddings.open(paths[layer], verify=False) for layer in layers}
+
+
+def _check_options(
+    layers: Sequence[str], batch_size: int, dtype: str, precision: str, shard: tuple[int, int] | None
+) -> None:
+    if not layers:
+        raise InputError("Name at least one layer to extract.")
+    if batch_size < 1:
+        raise InputError(f"The batch size must be at least 1; got {batch_size}.")
+    if dtype not in _DTYPES:
+        raise InputError(f"Vectors are stored as {' or '.join(_DTYPES)}; got {dtype!r}.")
+    autocast.check_precision(precision)
+    if shard is not None:
+        check_shard(shard)
+
+
+def extract_run(
+    run: Run,
+    images: ImageSet,
+    layers: Sequence[str] = (DEFAULT_LAYER,),
+    *,
+    checkpoint: str = "best",
+    splits: Sequence[str] | None = None,
+    batch_size: int = BATCH_SIZE,
+    precision: str = "auto",
+    dtype: str = "float32",
+    shard: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Embeddings]:
+    """Embed images with a run's checkpoint, into stores below the run.
+
+    A store that is there already is used as it is, when its weights, images, splits and dtype are the ones wanted; one
+    that holds more splits gives the part asked for. Otherwise it is made again, with the splits that it had as well.
+
+    Args:
+        run: the run.
+        checkpoint: a checkpoint's name, `best` or `last`.
+        others: as for `extract`.
+
+    Returns:
+        one store a layer; `.path` is where it lies.
+
+    Raises:
+        RunError: no such checkpoint.
+        InputError, DataError, StorageError: as for `extract`.
+    """
+    from phispace.training.restore import load_method
+
+    layers = tuple(dict.fromkeys(layers))
+    _check_options(layers, batch_size, dtype, precision, shard)
+    place = run.checkpoint(checkpoint)
+    method = load_method(run, place.name)
+    method.encoder.check_layers(layers)
+    check_images(method.encoder, images)
+    digest = weights_digest(method)
+
+    def path_of(layer: str) -> Path:
+        return run.embeddings_path(images.name, place.name, layer)
+
+    found: dict[str, Embeddings] = {}
+    wanted: dict[str, tuple[str, ...] | None] = {}
+    for layer in layers:
+        path = path_of(layer) if shard is None else shard_path(path_of(layer), shard)
+        store = _reusable(path, images, digest, dtype, precision)
+        held: list[str] | None = None if store is None else store.manifest.get("splits")
+        if store is not None and (held is None or (splits and set(splits) <= set(held))):
+            found[layer] = store if splits is None or held == list(splits) else store.part(*splits)
+        else:
+            wanted[layer] = _union(splits, held or [])
+    for group in dict.fromkeys(wanted.values()):
+        names = [layer for layer, union in wanted.items() if union == group]
+        made = extract(
+            method.encoder,
+            images,
+            names,
+            splits=group,
+            batch_size=batch_size,
+            precision=precision,
+            dtype=dtype,
+            out=path_of,
+            manifest={
+                "run": run.name,
+                "checkpoint": place.name,
+                "weights_sha256": digest,
+                **_about(run, place, method),
+            },
+            predict=method.predict,
+            shard=shard,
+            progress=progress,
+        )
+        found |= {k: v if group == _tuple(splits) else v.part(*(splits or ())) for k, v in made.items()}
+    return {layer: found[layer] for layer in layers}
+
+
+def extract_untrained(
+    run: Run, images: ImageSet, layers: Sequence[str] = (DEFAULT_LAYER,), **options: Any
+) -> dict[str, Embeddings]:
+    """The honest comparison: the same encoder as the run began with, its weights drawn by the seed and not trained.
+
+    Takes the options of `extract_run`; the stores lie below the run's checkpoint `epoch=000`.
+    """
+    return extract_run(run, images, layers, checkpoint=UNTRAINED, **options)
+
+
+def _about(run: Run, place: Path, method: Method) -> dict[str, Any]:
+    """What a run's store records beside the extraction itself."""
+    from phispace.storage import read_json
+
+    record = read_json(place / "checkpoint.json")
+    config = run.config
+    return {
+        "method": config.get("method", {}).get("name", type(method).__name__),
+        "encoder": config.get("encoder", {}).get("name", type(method.encoder).__name__),
+        "prediction_classes": list(method.task.classes),
+        **{k: record[k] for k in ("epoch", "step") if k in record},
+    }
+
+
+def _tuple(splits: Sequence[str] | None) -> tuple[str, ...] | None:
+    return tuple(splits) if splits else None
+
+
+def _union(splits: Sequence[str] | None, held: Sequence[str]) -> tuple[str, ...] | None:
+    return None if not splits else tuple(dict.fromkeys([*held, *splits]))
+
+
+def _reusable(path: Path, images: ImageSet, digest: str, dtype: str, precision: str) -> Embeddings | None:
+    """The store at this path, if it holds what an extraction now would give."""
+    if not is_store(path):
+        return None
+    try:
+        store = Embeddings.open(path)
+    except DataError:
+        return None  # damaged: made again
+    manifest = store.manifest
+    same = (
+        manifest.get("weights_sha256") == digest
+        and manifest.get("fingerprint") == images.fingerprint
+        and manifest.get("dtype") == dtype
+        and precision in ("auto", manifest.get("precision"))
+        and manifest.get("classes") == list(images.classes)
+    )
+    if not same:
+        return None
+    if manifest.get("shard") is not None:
+        return store
+    # the fingerprint does not say how the items are divided
+    positions = images.where(*(manifest.get("splits") or ()))
+    unchanged = np.array_equal(store.ids, images.ids[positions]) and np.array_equal(
+        store.splits, images.split[positions]
+    )
+    return store if unchanged else None
