@@ -8,27 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from phispace.data.batches import Batch as Batch
 from phispace.encoders.base import Encoder
-
-
-class Batch(NamedTuple):
-    """What a training step gets.
-
-    views: one or more tensors (B, C, H, W), floats in [0, 1], made from the same images.
-    labels: int64 (B,), -1 = unknown.
-    index: int64 (B,), positions in the image set.
-    """
-
-    views: tuple[Tensor, ...]
-    labels: Tensor
-    index: Tensor
 
 
 class MethodConfig(BaseModel):
