@@ -1,0 +1,82 @@
+"""Encoded images that wait to be decoded: the contract of folders, archives and Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from phispace.data.imageset import Quarantined
+from phispace.data.layout import Arrangement, arrange
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why one listed image has no bytes."""
+
+    reason: str
+
+
+class Listing:
+    """Images by id, in their final order (bytewise by path), with their bytes to be streamed.
+
+    Attributes:
+        kind: what it is, for messages: "folder", "zip archive" ...
+        where: its path, for messages.
+        ids: id of each image, unique, in the order that they keep.
+        refused: what is not even tried, and why.
+        notes: sentences about what was left aside.
+    """
+
+    kind: str
+    where: str
+    ids: list[str]
+    refused: list[Quarantined]
+    notes: list[str]
+
+    def stream(self) -> Iterator[tuple[int, bytes | Refusal]]:
+        """Each position once with its bytes or the reason why there are none, in any order; may be asked for again."""
+        raise NotImplementedError(f"{type(self).__name__} must define stream (abstract)")
+
+    def arrange(self, kept: np.ndarray) -> Arrangement:
+        """Labels and splits of these positions (ascending)."""
+        return arrange([self.ids[i] for i in kept])
+
+
+@dataclass
+class Candidates:
+    """What a walk over a folder or an archive finds, before it becomes a listing.
+
+    Attributes:
+        refused: images that are not tried.
+        seen: names taken so far.
+        other: how many files are no images by their name.
+    """
+
+    refused: list[Quarantined] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    other: int = 0
+    archives: int = 0
+    extra: list[str] = field(default_factory=list)
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Put a name into the quarantine; a second refusal of the same name is dropped."""
+        if name not in self.seen:
+            self.seen.add(name)
+            self.refused.append(Quarantined(name, reason))
+
+    def notes(self) -> list[str]:
+        """Sentences about what was left aside."""
+        found = list(self.extra)
+        if self.other:
+            found.append(f"{self.other:,} files that are no images by their name were left aside.")
+        if self.archives:
+            found.append(f"{self.archives:,} archives inside were not opened; give them by their own path.")
+        return found
+
+
+def describe(listing: Listing) -> dict[str, Any]:
+    """What a set's source says of its listing."""
+    return {"kind": listing.kind, "path": listing.where, "notes": list(listing.notes)}
