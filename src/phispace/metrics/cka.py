@@ -1,0 +1,94 @@
+"""Linear CKA: how alike two representations of the same items are, up to rotation and scale.
+
+CKA(X, Y) = HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)).
+Sources: Kornblith et al., ICML 2019 (arXiv 1905.00414), equation for feature space; the unbiased HSIC_1 of Song et al.,
+JMLR 2012, equation 5; minibatches as in Nguyen, Raghu and Kornblith, ICLR 2021 (arXiv 2010.15327), equation 2.
+
+Everything is computed in feature space: memory grows with N D and D^2, never with N^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from phispace.errors import InputError
+from phispace.metrics.arrays import as_matrix
+
+
+def _pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Centred float64 copies, scaled to a largest absolute value of 1 (CKA does not change, overflow does)."""
+    x, y = as_matrix(x), as_matrix(y, "y")
+    if len(x) != len(y):
+        raise InputError(f"x has {len(x)} items, y has {len(y)}; they must be the same items.")
+
+    def centred(z: np.ndarray) -> np.ndarray:
+        if not len(z):
+            return z.astype(np.float64)
+        z = (z - z[0]).astype(np.float64)
+        z -= z.mean(0)
+        largest = np.abs(z).max()
+        return z / largest if largest > 0 else z
+
+    return centred(x), centred(y)
+
+
+def _cross(x: np.ndarray, y: np.ndarray) -> float:
+    """||x'y||_F^2 = sum_ij k_ij l_ij, through whichever of the two products is smaller."""
+    if len(x) ** 2 < x.shape[1] * y.shape[1]:
+        return float(((x @ x.T) * (y @ y.T)).sum())
+    return float(((x.T @ y) ** 2).sum())
+
+
+def _unbiased_hsic(x: np.ndarray, y: np.ndarray) -> float:
+    """HSIC_1 of the linear kernels K = xx', L = yy' with their diagonals set to zero; needs 4 items."""
+    n = len(x)
+    k_diagonal, l_diagonal = (x**2).sum(1), (y**2).sum(1)
+    k_rows = x @ x.sum(0) - k_diagonal
+    l_rows = y @ y.sum(0) - l_diagonal
+    trace = _cross(x, y) - float(k_diagonal @ l_diagonal)
+    product = float(k_rows.sum() * l_rows.sum()) / ((n - 1) * (n - 2))
+    return (trace + product - 2 / (n - 2) * float(k_rows @ l_rows)) / (n * (n - 3))
+
+
+def _ratio(xy: float, xx: float, yy: float) -> float:
+    return float(xy / np.sqrt(xx * yy)) if xx > 0 and yy > 0 and np.isfinite(xy) else float("nan")
+
+
+def linear_cka(x: Any, y: Any, debiased: bool = False) -> float:
+    """Linear CKA of x (N, D1) and y (N, D2), from 0 to 1.
+
+    Args:
+        debiased: with the unbiased HSIC_1; then unrelated representations give about 0 also when D is larger than
+            N, and the value may be slightly negative. Needs at least 4 items.
+
+    Returns:
+        `nan` if either does not vary, is not finite, or has too few items.
+
+    Raises:
+        InputError: different numbers of items.
+    """
+    x, y = _pair(x, y)
+    if len(x) < (4 if debiased else 2):
+        return float("nan")
+    hsic = _unbiased_hsic if debiased else _cross
+    return _ratio(hsic(x, y), hsic(x, x), hsic(y, y))
+
+
+def minibatch_cka(batches: Iterable[tuple[Any, Any]]) -> float:
+    """Debiased linear CKA from batches (x, y) of the same items, each HSIC_1 averaged over the batches.
+
+    Batches with fewer than 4 items are left out; `nan` if nothing is left. All batches must be on one scale: unlike
+    `linear_cka`, nothing is scaled here.
+    """
+    sums = np.zeros(3)
+    for left, right in batches:
+        x, y = as_matrix(left).astype(np.float64), as_matrix(right, "y").astype(np.float64)
+        if len(x) != len(y):
+            raise InputError(f"x has {len(x)} items, y has {len(y)}; they must be the same items.")
+        if len(x) >= 4:
+            x, y = x - x.mean(0), y - y.mean(0)
+            sums += [_unbiased_hsic(x, y), _unbiased_hsic(x, x), _unbiased_hsic(y, y)]
+    return _ratio(*sums.tolist())
