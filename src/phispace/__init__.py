@@ -1,3 +1,78 @@
-"""phispace: learn representations φ(x) of images, measure how good they are, show, search and report them."""
+"""phispace: learn representations φ(x) of images, measure how good they are, show, search and report them.
+
+    import phispace as ph
+
+    run = ph.train("supervised", "digits", out="runs/first")
+    scores = ph.evaluate(run)
+    ph.draw_map(run, "tsne")
+    neighbours = ph.search_images(run, ids=["digits/000007"])
+    ph.write_report(run)
+
+Names are imported when they are first used; importing phispace loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from phispace.api import draw_map, embed, evaluate, export_encoder, inspect, predict_classes, search_images, study, train, write_report
+    from phispace.data.imageset import ImageSet
+    from phispace.data.loading import load_images
+    from phispace.embeddings.store import Embeddings
+    from phispace.errors import PhispaceError
+    from phispace.maps.make import make_map
+    from phispace.registry import registry
+    from phispace.run import Run
+    from phispace.sklearn import PhiTransformer
+
+_PLACES = {
+    **dict.fromkeys(
+        ("draw_map", "embed", "evaluate", "export_encoder", "inspect", "predict_classes", "search_images", "study", "train", "write_report"), "api"
+    ),
+    "ImageSet": "data.imageset",
+    "load_images": "data.loading",
+    "Embeddings": "embeddings.store",
+    "PhispaceError": "errors",
+    "make_map": "maps.make",
+    "registry": "registry",
+    "Run": "run",
+    "PhiTransformer": "sklearn",
+}
+
+__all__ = [
+    "Embeddings",
+    "ImageSet",
+    "PhiTransformer",
+    "PhispaceError",
+    "Run",
+    "__version__",
+    "draw_map",
+    "embed",
+    "evaluate",
+    "export_encoder",
+    "inspect",
+    "load_images",
+    "make_map",
+    "predict_classes",
+    "registry",
+    "search_images",
+    "study",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'phispace' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"phispace.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,15 @@
+"""The studies that come with the package; each is a TOML file in `declarations/`."""
+
+from __future__ import annotations
+
+from phispace.studies.study import Study, shipped
+
+
+def quickstart() -> Study:
+    """Handwritten digits, a small supervised network, its honest baselines: the whole job in under two minutes."""
+    return shipped("quickstart")
+
+
+def supervised_tsne() -> Study:
+    """The experiment "Representation Learning, CIFAR-10": a supervised network's dense layer, its map, and its film over training."""
+    return shipped("supervised-tsne")

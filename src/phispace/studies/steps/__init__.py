@@ -1,0 +1,38 @@
+"""The steps that studies are made of; each is one file, the table below names them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from phispace.errors import InputError
+
+if TYPE_CHECKING:
+    from phispace.studies.steps.base import Step
+
+STEPS = {
+    "train": "phispace.studies.steps.train:Train",
+    "embed": "phispace.studies.steps.embed:Embed",
+    "checkpoints": "phispace.studies.steps.checkpoints:EmbedCheckpoints",
+    "evaluate": "phispace.studies.steps.evaluate:Evaluate",
+    "accuracy": "phispace.studies.steps.accuracy:Accuracy",
+    "map": "phispace.studies.steps.map:DrawMap",
+    "film": "phispace.studies.steps.film:DrawFilm",
+    "trajectory": "phispace.studies.steps.trajectory:Trajectory",
+    "similarity": "phispace.studies.steps.similarity:Similarity",
+    "mixing": "phispace.studies.steps.mixing:Mixing",
+    "look": "phispace.studies.steps.look:LookInside",
+}
+
+
+def get_step(name: str) -> Step:
+    """A step by name.
+
+    Raises:
+        InputError: no such step.
+    """
+    if name not in STEPS:
+        raise InputError(f"There is no step {name!r}; there are: {', '.join(STEPS)}.")
+    module, _, attribute = STEPS[name].partition(":")
+    found: Step = getattr(importlib.import_module(module), attribute)()
+    return found

@@ -1,0 +1,38 @@
+"""Score stores beside their baselines, on test, read once."""
+
+from __future__ import annotations
+
+from phispace.evaluation.evaluate import score_table
+from phispace.report.document import Fact, Number
+from phispace.report.scores import primary_facts, score_section
+from phispace.studies.runner import Context
+from phispace.studies.steps.base import Outcome, Step, StepOptions
+from phispace.studies.steps.embed import stores_of
+from phispace.studies.steps.train import run_of
+
+
+class EvaluateOptions(StepOptions):
+    """Options of the step `evaluate`."""
+
+    of: str
+    evaluations: tuple[str, ...] = ("knn", "linear", "health")
+    title: str = "How good is it?"
+
+
+class Evaluate(Step[EvaluateOptions]):
+    """The table of scores; the rows also go into the run's scores.json."""
+
+    Options = EvaluateOptions
+
+    def title(self, options: EvaluateOptions) -> str:
+        return f"Scoring with {', '.join(options.evaluations)}"
+
+    def run(self, context: Context, name: str, options: EvaluateOptions) -> Outcome:
+        stores = stores_of(context, options.of)
+        made = context.result(options.of)
+        rows = score_table(stores, list(options.evaluations), seed=context.seed, progress=context.progress)
+        run_of(context, made["run"]).add_scores(rows)
+        sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
+        facts = primary_facts(rows, made["layers"][0])
+        headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
+        return Outcome({"rows": rows}, list(sections), "", headline)
