@@ -124,6 +124,6 @@ class Encoder(nn.Module):
             images: uint8 (N, H, W, C), a sample of the training images.
             generator: for draws, if there are any.
         """
-        normalise = self.stages["normalise"] if "normalise" in self.stages else None
-        if isinstance(normalise, Normalise):
-            normalise.measure(images)
+        for stage in self.stages.values():
+            if isinstance(stage, Normalise):
+                stage.measure(images)

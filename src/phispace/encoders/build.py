@@ -30,7 +30,7 @@ def encoder_options(name: str) -> dict[str, Option]:
         InputError: no such encoder.
     """
     start = REGISTRY.get(name).__init__
-    hints = get_type_hints(start)
+    hints = get_type_hints(start, include_extras=True)
     parameters = inspect.signature(start).parameters.values()
     return {p.name: Option(hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
 
@@ -44,7 +44,7 @@ def build_encoder(name: str, channels: int, size: int, **options: Any) -> Encode
         options: see the encoder's class; lists are taken for tuples.
 
     Raises:
-        InputError: no such encoder or option, or a value of the wrong type.
+        InputError: no such encoder or option, or a value of the wrong type or outside its range.
     """
     checked = check_options(name, options)
     encoder: Encoder = REGISTRY.get(name)(channels, size, **checked)

@@ -8,6 +8,7 @@ from torch import nn
 
 from phispace.encoders.base import Encoder, Normalise
 from phispace.encoders.norm import KERAS_EPSILON, KERAS_MOMENTUM, BatchNorm1d, BatchNorm2d, glorot_
+from phispace.encoders.options import Count, Epsilon, Momentum
 
 
 class ConvNet4(Encoder):
@@ -43,10 +44,10 @@ class ConvNet4(Encoder):
         convolutions: Literal[2, 4] = 4,
         batch_norm: bool = True,
         dropout: bool = False,
-        width: int = 32,
-        dense: int = 512,
-        bn_epsilon: float = KERAS_EPSILON,
-        bn_momentum: float = KERAS_MOMENTUM,
+        width: Count = 32,
+        dense: Count = 512,
+        bn_epsilon: Epsilon = KERAS_EPSILON,
+        bn_momentum: Momentum = KERAS_MOMENTUM,
     ) -> None:
         super().__init__(channels, size)
         stages = self.stages
@@ -93,10 +94,10 @@ class ConvNet2(ConvNet4):
         *,
         batch_norm: bool = True,
         dropout: bool = False,
-        width: int = 32,
-        dense: int = 512,
-        bn_epsilon: float = KERAS_EPSILON,
-        bn_momentum: float = KERAS_MOMENTUM,
+        width: Count = 32,
+        dense: Count = 512,
+        bn_epsilon: Epsilon = KERAS_EPSILON,
+        bn_momentum: Momentum = KERAS_MOMENTUM,
     ) -> None:
         super().__init__(
             channels,

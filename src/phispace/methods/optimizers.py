@@ -8,7 +8,6 @@ the gradient) in adam and sgd, decoupled in adamw and muon; per step and unit of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from phispace.errors import InputError
 from phispace.methods.base import MethodConfig
+from phispace.methods.muon import MuonWithAdamW
 
 SCHEDULES = ("constant", "cosine", "triangular")
 
@@ -43,7 +43,7 @@ def build(method: nn.Module, config: MethodConfig, total_steps: int) -> dict[str
 
 def make_optimizer(method: nn.Module, config: MethodConfig) -> torch.optim.Optimizer:
     """The optimiser of a config over the trainable parameters of a method; see `build`."""
-    groups = parameter_groups(method.parameters(), config)
+    groups = parameter_groups(method, config)
     if not groups:
         raise InputError(f"{type(method).__name__} has no trainable parameters, so there is nothing to optimise.")
     rate = config.learning_rate
@@ -55,20 +55,36 @@ def make_optimizer(method: nn.Module, config: MethodConfig) -> torch.optim.Optim
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=nesterov, fused=True)
+    if config.optimizer == "muon":
+        return MuonWithAdamW(
+            groups, lr=rate, momentum=config.momentum, nesterov=config.nesterov, betas=betas, eps=config.epsilon
+        )
     raise InputError(f"There is no optimiser named {config.optimizer!r}; there are: adam, adamw, sgd, muon.")
 
 
-def parameter_groups(parameters: Iterable[nn.Parameter], config: MethodConfig) -> list[dict[str, Any]]:
-    """Filters and matrices, then biases and normalisation, with their decay and rate; empty groups are left out."""
-    trainable = [p for p in parameters if p.requires_grad]
+def parameter_groups(method: nn.Module, config: MethodConfig) -> list[dict[str, Any]]:
+    """Filters and matrices, then biases and normalisation, with their decay and rate; empty groups are left out.
+
+    In muon the filters and matrices of `method.encoder` are a group of their own, marked `orthogonal`.
+    """
+    trainable = [p for p in method.parameters() if p.requires_grad]
+    encoder = getattr(method, "encoder", None)
+    inner = set(encoder.parameters()) if config.optimizer == "muon" and isinstance(encoder, nn.Module) else set()
     weights = [p for p in trainable if p.ndim >= 2]
-    vectors = [p for p in trainable if p.ndim < 2]
     # A decay of the same size per step, whatever the rate: the published recipes with a bias_rate have it so.
     vector_decay = config.weight_decay / config.bias_rate if config.decay_all else 0.0
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": vector_decay, "lr": config.learning_rate * config.bias_rate},
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in weights if p in inner], "weight_decay": config.weight_decay},
+        {"params": [p for p in weights if p not in inner], "weight_decay": config.weight_decay},
+        {
+            "params": [p for p in trainable if p.ndim < 2],
+            "weight_decay": vector_decay,
+            "lr": config.learning_rate * config.bias_rate,
+        },
     ]
+    if config.optimizer == "muon":
+        for place, group in enumerate(groups):
+            group["orthogonal"] = place == 0
     return [group for group in groups if group["params"]]
 
 

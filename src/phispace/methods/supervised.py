@@ -13,7 +13,7 @@ al., "Rethinking the Inception Architecture", 2016, section 7. The preset `fast`
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -49,7 +49,7 @@ class Supervised(Method):
         "the formula; network and schedule of the study 'Representation Learning, CIFAR-10' (preset keras)"
     )
     Config = SupervisedConfig
-    presets = {
+    presets: ClassVar = {
         "keras": {
             "encoder": {"name": "convnet4"},
             "method": {

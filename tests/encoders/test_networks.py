@@ -1,0 +1,169 @@
+"""Each network against its description."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from phispace.encoders.build import build_encoder, count_parameters, multiply_adds
+from phispace.encoders.norm import BatchNorm1d, BatchNorm2d
+from phispace.encoders.speednet import Whiten
+from phispace.errors import InputError
+
+
+def test_convnet4_has_the_maps_of_the_study():
+    shapes = build_encoder("convnet4", 3, 32).shapes()
+    assert shapes["conv1"] == (32, 32, 32)
+    assert shapes["conv2"] == (32, 30, 30)
+    assert shapes["pool1"] == (32, 15, 15)
+    assert shapes["conv3"] == (64, 15, 15)
+    assert shapes["conv4"] == (64, 13, 13)
+    assert shapes["pool2"] == (64, 6, 6)
+    assert shapes["fc1"] == shapes["features"] == (512,)
+
+
+def test_convnet4_costs_what_a_hand_counts():
+    encoder = build_encoder("convnet4", 3, 32)
+    filters = 9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64)
+    dense = 64 * 6 * 6 * 512
+    assert count_parameters(encoder) == filters + dense + 2 * (32 + 32 + 64 + 64 + 512)
+    convolutions = 9 * (3 * 32 * 32**2 + 32 * 32 * 30**2 + 32 * 64 * 15**2 + 64 * 64 * 13**2)
+    assert multiply_adds(encoder) == convolutions + dense
+    assert multiply_adds(encoder, "pool2") == convolutions
+    without = build_encoder("convnet4", 3, 32, batch_norm=False)
+    assert count_parameters(without) == filters + dense + (32 + 32 + 64 + 64 + 512)
+
+
+def test_convnet4_is_the_sequence_it_says():
+    """The same arithmetic written out with torch's functions."""
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    encoder = build_encoder("convnet4", 3, 32).eval()
+    x = torch.rand(2, 3, 32, 32)
+    s = encoder.stages
+
+    def bn(x, layer):
+        return F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=1e-3)
+
+    h = (x - 0.5) / 0.25
+    for number, padding in ((1, 1), (2, 0), (3, 1), (4, 0)):
+        h = F.relu(bn(F.conv2d(h, s[f"conv{number}"].weight, padding=padding), s[f"block{number}"][0]))
+        if number % 2 == 0:
+            h = F.max_pool2d(h, 2)
+    fc1 = F.linear(h.flatten(1), s["fc1"][1].weight)
+    with torch.no_grad():
+        found = encoder.taps(x, ("fc1", "features"))
+    torch.testing.assert_close(found["fc1"], fc1)
+    torch.testing.assert_close(found["features"], F.relu(bn(fc1, s["features"][0])))
+
+
+def test_convnet_starts_as_keras_does():
+    torch.manual_seed(0)
+    encoder = build_encoder("convnet4", 3, 32, batch_norm=False)
+    weight = encoder.stages["conv3"].weight
+    limit = np.sqrt(6 / (9 * (32 + 64)))
+    assert weight.abs().max() <= limit
+    assert weight.abs().max() > 0.99 * limit
+    assert (encoder.stages["conv3"].bias == 0).all()
+    norm = build_encoder("convnet4", 3, 32).stages["block1"][0]
+    assert norm.eps == 1e-3
+    assert norm._floor == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("convolutions", [2, 4])
+@pytest.mark.parametrize("batch_norm", [True, False])
+@pytest.mark.parametrize("dropout", [True, False])
+def test_variants(convolutions, batch_norm, dropout):
+    torch.manual_seed(0)
+    encoder = build_encoder("convnet4", 3, 32, convolutions=convolutions, batch_norm=batch_norm, dropout=dropout)
+    kinds = [type(m) for m in encoder.modules()]
+    assert sum(issubclass(k, nn.Conv2d) for k in kinds) == convolutions
+    assert sum(issubclass(k, BatchNorm2d | BatchNorm1d) for k in kinds) == (convolutions + 1) * batch_norm
+    rates = [m.p for m in encoder.modules() if isinstance(m, nn.Dropout)]
+    assert rates == ([0.25, 0.25, 0.5] if dropout else [])
+    taps = encoder.eval().taps(torch.rand(2, 3, 32, 32), encoder.layers)
+    assert (taps["conv1"] < 0).any(), "the tap before ReLU was overwritten"
+    assert (taps["fc1"] < 0).any()
+    assert (taps["block1"] >= 0).all()
+
+
+def test_convnet2_is_convnet4_with_two_convolutions():
+    one = build_encoder("convnet2", 3, 32)
+    two = build_encoder("convnet4", 3, 32, convolutions=2)
+    assert one.layers == two.layers
+    assert one.shapes() == two.shapes()
+
+
+@pytest.mark.parametrize("size", [4, 5, 7, 8, 11, 13])
+@pytest.mark.parametrize("name", ["convnet4", "convnet2", "speednet", "resnet18", "mlp"])
+def test_small_images_work(name, size):
+    encoder = build_encoder(name, 1, size).eval()
+    assert encoder(torch.rand(2, 1, size, size)).isfinite().all()
+
+
+def test_resnet18_is_torchvisions_but_for_the_stem():
+    from torchvision.models import resnet18
+
+    ours, theirs = build_encoder("resnet18", 3, 32), resnet18()
+    names = [f"layer{i}" for i in (1, 2, 3, 4)]
+    for name in names:
+        assert [p.shape for p in ours.stages[name].parameters()] == [
+            p.shape for p in getattr(theirs, name).parameters()
+        ]
+        ours.stages[name].load_state_dict(getattr(theirs, name).state_dict())
+    x = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        stem = ours.eval()(x, layer="stem")
+        expected = theirs.eval().avgpool(theirs.layer4(theirs.layer3(theirs.layer2(theirs.layer1(stem))))).flatten(1)
+        torch.testing.assert_close(ours(x), expected)
+    assert stem.shape == (2, 64, 32, 32)
+
+
+def test_whitening_whitens():
+    rng = torch.Generator().manual_seed(0)
+    coarse = torch.rand((200, 3, 6, 6), generator=rng)
+    x = nn.functional.interpolate(coarse, size=(24, 24), mode="bilinear") + 0.05 * torch.rand(
+        (200, 3, 24, 24), generator=rng
+    )
+    whiten = Whiten(3, epsilon=0.0)
+    whiten.measure(x)
+    y = whiten(x).transpose(0, 1).flatten(1)
+    half = y[:12]
+    torch.testing.assert_close(half.mean(1), torch.zeros(12), atol=1e-3, rtol=0)
+    torch.testing.assert_close(half @ half.T / half.shape[1], torch.eye(12), atol=5e-3, rtol=0)
+    torch.testing.assert_close(y[12:], -half)
+
+
+def test_speednet_convolutions_start_as_the_identity():
+    encoder = build_encoder("speednet", 3, 32)
+    conv = encoder.stages["group2"][0]
+    x = torch.rand(1, 64, 9, 9)
+    torch.testing.assert_close(conv(x)[:, :64], x)
+    assert conv(x)[:, 64:].std() > 0
+
+
+def test_speednet_sees_the_same_whitening_for_the_same_generator():
+    images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+    weights = []
+    for _ in range(2):
+        encoder = build_encoder("speednet", 3, 32)
+        encoder.initialise(images, torch.Generator().manual_seed(5))
+        weights.append(encoder.stages["whiten"][0].weight.clone())
+    assert torch.equal(weights[0], weights[1])
+
+
+def test_options_that_fit_the_type_but_not_the_network_are_refused():
+    for name, options in (
+        ("speednet", {"widths": ()}),
+        ("speednet", {"depth": 0}),
+        ("mlp", {"hidden": (0,)}),
+        ("mlp", {"dropout": 1.0}),
+        ("resnet18", {"width": 0}),
+        ("convnet4", {"width": 0}),
+        ("convnet4", {"bn_momentum": 0.0}),
+    ):
+        with pytest.raises(InputError):
+            build_encoder(name, 3, 32, **options)
