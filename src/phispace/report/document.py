@@ -116,7 +116,10 @@ class Code(Part):
 
 
 class Table(Part):
-    """A table of numbers; `label_title` heads the first column, which holds the rows' labels."""
+    """A table of numbers; `label_title` heads the first column, which holds the rows' labels.
+
+    A table with `folded` is hidden behind that line until a reader opens it.
+    """
 
     kind: Literal["table"] = "table"
     title: PlainText = ""
@@ -125,6 +128,7 @@ class Table(Part):
     label_title: PlainText = ""
     caption: PlainText = ""
     notes: tuple[PlainText, ...] = ()
+    folded: PlainText = ""
 
     @model_validator(mode="after")
     def _rectangular(self) -> Table:
@@ -139,7 +143,7 @@ class Figure(Part):
 
     Attributes:
         alt: what it shows, for those who do not see it.
-        dark: the same picture drawn for a dark page, or None.
+        dark: the same picture drawn for a dark page; by default NAME.dark.png beside NAME.png, if it is there.
         width: share of the page it may take.
         pixelated: small images are enlarged without smoothing.
     """

@@ -11,14 +11,15 @@ import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from phispace import __version__, storage
-from phispace.report.document import Fact, Number, Report, Table
-from phispace.report.embed import address, embed
+from phispace.report.document import Fact, Figure, Number, Report, Table
+from phispace.report.embed import Embedded, address, embed
 from phispace.report.numerals import NARROW, UNITS, write
 from phispace.report.plaintext import clean
+from phispace.report.style import dark_twin
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,9 +54,18 @@ def to_html(report: Report, root: Path) -> str:
             style_hash=f"sha256-{digest}",
             version=__version__,
             embed=lambda name: embed(root, name),
+            embed_dark=lambda figure: _dark(root, figure),
             embed_film=lambda name: embed(root, name, film=True),
         )
     )
+
+
+def _dark(root: Path, figure: Figure) -> Embedded | None:
+    """The figure as drawn for a dark page, if it was."""
+    name = figure.dark or str(dark_twin(PurePosixPath(figure.path)))
+    if figure.dark is None and not (root / name).is_file():
+        return None
+    return embed(root, name)
 
 
 def _template_text(name: str) -> str:

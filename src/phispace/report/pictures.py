@@ -1,0 +1,159 @@
+"""What of a run can be shown: its curves, confusions, maps and mosaics, found in its directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from phispace.errors import PhispaceError
+from phispace.maps.base import Map
+from phispace.report.document import Fact, Facts, Figure, Gallery, Number, Section, Text
+from phispace.report.figures import Dot, confusion, dots, lines
+from phispace.report.figures.matrices import MAX_CLASSES
+from phispace.report.history import History
+from phispace.report.scores import evaluation_title, form_of, is_baseline, number_of, primary_of, store_name
+from phispace.run import Run, safe_name
+
+FOLDER = "report"
+# Quantities a colleague looks at first; the rest follows in the order of the file.
+_FIRST = ("loss", "accuracy")
+MAX_CURVES = 8
+QUALITY = {
+    "trustworthiness": ("Trustworthiness", "are the map's neighbours true neighbours?"),
+    "knn_recall": ("k-NN recall", "share of the true neighbours that the map keeps"),
+    "class_agreement": ("Class agreement", "do a point's neighbours on the map share its class?"),
+    "class_agreement_space": ("Class agreement before", "the same in the representation itself"),
+}
+
+
+def curves(run: Run, history: History | None) -> list[Section]:
+    """Loss, accuracy and what else was logged, by epoch; training in grey, validation in colour."""
+    if history is None or len(history.epochs) < 2:
+        return []
+    names = [q for q in (*_FIRST, *history.quantities()) if history.of(q)]
+    best = _best_epoch(run)
+    figures = []
+    for quantity in list(dict.fromkeys(names))[:MAX_CURVES]:
+        series = history.of(quantity)
+        if all(sum(map(math.isfinite, values)) < 2 for values in series.values()) or _constant(series):
+            continue
+        words = quantity.replace("_", " ").replace("/", " ")
+        named = {split or words: values for split, values in series.items()}
+        path = lines(
+            history.epochs,
+            named,
+            run.path / FOLDER / f"{safe_name(quantity)}.png",
+            title=words[:1].upper() + words[1:],
+            form="share" if form_of(quantity) == "share" else "number",
+            quiet=("train",) if len(named) > 1 else (),
+            mark=best if quantity in _FIRST else None,
+            mark_label="chosen",
+        )
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in named.items() if math.isfinite(values[-1]))
+        figures.append(_figure(run, path, f"{words} by epoch; at the end {last}"))
+    caption = (
+        "By epoch. Validation images are not trained on and not augmented. The dashed line marks the chosen checkpoint."
+    )
+    return [Gallery(title="How did training go?", figures=tuple(figures), caption=caption)] if figures else []
+
+
+def _constant(series: Mapping[str, Sequence[float]]) -> bool:
+    return all(len({v for v in values if math.isfinite(v)}) < 2 for values in series.values())
+
+
+def _best_epoch(run: Run) -> float | None:
+    name = str(run.record.get("best_checkpoint") or "")
+    for part in name.replace("-", ",").split(","):
+        key, _, value = part.partition("=")
+        if key == "epoch" and value.isdigit():
+            return float(value)
+    return None
+
+
+def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Primary scores that are shares, with intervals, one chart an evaluation."""
+    figures = []
+    for evaluation in dict.fromkeys(str(e["evaluation"]) for e in entries):
+        mine = {str(e["store"]): e for e in entries if e["evaluation"] == evaluation}
+        metric = next((m for e in mine.values() if (m := primary_of(e)) is not None), None)
+        if metric is None or form_of(metric) != "share" or len(mine) < 2:
+            continue
+        rows = []
+        for store, entry in mine.items():
+            number = number_of(entry, metric)
+            value = math.nan if number.value is None else number.value
+            rows.append(Dot(store_name(store), value, number.low, number.high, is_baseline(store)))
+        title = f"{evaluation_title(evaluation)}: {metric.replace('_', ' ')}"
+        path = dots(rows, run.path / FOLDER / f"scores-{safe_name(evaluation)}.png", title=title)
+        said = "; ".join(f"{r.name} {r.value:.1%}" for r in rows if math.isfinite(r.value))
+        figures.append(_figure(run, path, f"{title} with 95 % intervals: {said}"))
+    return [Gallery(figures=tuple(figures))] if figures else []
+
+
+def confusions(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Confusion matrices of the learnt representation, where an evaluation kept one."""
+    figures = []
+    for entry in entries:
+        details = entry.get("details") or {}
+        counts = details.get("confusion")
+        if counts is None or is_baseline(str(entry["store"])):
+            continue
+        classes = details.get("classes") or (run.record.get("task") or {}).get("classes") or range(len(counts))
+        if not 2 <= len(counts) <= MAX_CLASSES or len(classes) != len(counts):
+            continue
+        title = evaluation_title(str(entry["evaluation"]))
+        name = f"confusion-{safe_name(str(entry['evaluation']))}-{safe_name(str(entry['store']))}.png"
+        path = confusion(
+            counts, [str(c) for c in classes], run.path / FOLDER / name, title=f"{title}, {entry['store']}"
+        )
+        figures.append(_figure(run, path, f"Confusion matrix of the {title} on {entry['store']}"))
+    caption = "Per cent of each true class, test images. The diagonal is grey so that the mistakes stand out."
+    return [Gallery(title="Which classes are mixed up?", figures=tuple(figures), caption=caption)] if figures else []
+
+
+def maps(run: Run) -> list[Section]:
+    """Every stored map with its pictures and its measured faithfulness."""
+    sections: list[Section] = []
+    for file in sorted((run.path / "maps").glob("*.npz")):
+        try:
+            found = Map.open(file)
+        except PhispaceError as error:
+            sections.append(Text(title="" if sections else "Maps", paragraphs=(str(error),), tone="caution"))
+            continue
+        title = f"Map: {found.method}, {file.stem.removeprefix(found.method).strip('-') or 'all'}"
+        sections += _map_sections(run, file, found, title)
+    return sections
+
+
+def _map_sections(run: Run, file: Path, found: Map, title: str) -> list[Section]:
+    sections: list[Section] = []
+    n = len(found.xy)
+    captions = {
+        "": (
+            f"{n:,} images, {found.method}, coloured by class. Neighbourhoods can be read, as far as the numbers below "
+            "say; distances between far groups and the groups' sizes cannot.",
+            f"Scatter of {n} images in the plane by {found.method}, coloured by class",
+        ),
+        "-mosaic": ("Each image at its own place on the map.", "The images pasted at their places on the map"),
+        "-grid": ("The same images on a grid: near their places, none covered.", "The images of the map on a grid"),
+    }
+    for suffix, (caption, alt) in captions.items():
+        picture = file.with_name(f"{file.stem}{suffix}.png")
+        if picture.is_file():
+            part = _figure(run, picture, alt, caption=caption, title="" if sections else title)
+            sections.append(part)
+    facts = [
+        Fact(name=QUALITY.get(key, (key.replace("_", " "),))[0], value=Number(value=value), note=QUALITY[key][1])
+        if key in QUALITY
+        else Fact(name=key.replace("_", " "), value=Number(value=value))
+        for key, value in found.quality.items()
+    ]
+    if facts:
+        sections.append(Facts(title="" if sections else title, facts=tuple(facts), caption="1 is perfect."))
+    return sections
+
+
+def _figure(run: Run, path: Path, alt: str, *, caption: str = "", title: str = "") -> Figure:
+    return Figure(path=path.relative_to(run.path).as_posix(), alt=alt, caption=caption, title=title)

@@ -1,0 +1,198 @@
+"""Stored scores as tables: results, baselines, intervals, caveats as footnotes.
+
+A row of scores.json has `evaluation`, `store`, `metrics`, and where known `interval`, `n`, `caveats`, `details`,
+`options`. Stores that are not results of learning (`pixels`, `pca`, `untrained`, `majority`) are baselines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from phispace.errors import PhispaceError
+from phispace.report.document import Column, Fact, Form, Number, Row, Table
+from phispace.report.emphasis import emphasise
+
+Entry = Mapping[str, Any]
+BASELINES = ("pixels", "pca", "untrained", "majority")
+_NAMES = {
+    "pixels": "raw pixels",
+    "pca": "PCA of the pixels",
+    "untrained": "the same encoder, untrained",
+    "majority": "majority class",
+}
+_SHARES = ("accuracy", "recall", "precision", "purity", "agreement", "majority", "f1", "map", "top", "trustworthiness")
+_PLAIN = {
+    "knn": "k-NN", "linear": "Linear probe", "health": "Health", "separation": "Separation",
+    "std": "standard deviation", "rankme": "effective rank (RankMe)",
+}  # fmt: skip
+
+
+def is_baseline(store: str, main: Sequence[str] | None = None) -> bool:
+    """Whether a store's label names a baseline; with `main` given, everything else is one."""
+    if main is not None:
+        return not any(store == m or store.startswith(f"{m} @ ") for m in main)
+    return store.split(" ")[0].split("@")[0] in BASELINES
+
+
+def store_name(store: str) -> str:
+    """A store's label for people."""
+    return _NAMES.get(store, store)
+
+
+def form_of(metric: str) -> Form:
+    """How a metric of this name is written."""
+    words = metric.lower().replace("-", "_").split("_")
+    return "share" if any(word.startswith(s) for word in words for s in _SHARES) else "number"
+
+
+def number_of(entry: Entry, metric: str, *, caveats: bool = True) -> Number:
+    """One metric of a score, with its interval and caveats; undefined where the score does not have it."""
+    value = entry.get("metrics", {}).get(metric)
+    notes = [str(c) for c in entry.get("caveats", [])]
+    if value is None or not math.isfinite(value):
+        reason = next((n for n in notes if metric in n), " ".join(notes)) or f"{metric} was not measured here."
+        return Number(value=None, form=form_of(metric), reason=reason)
+    low, high = (entry.get("interval", {}).get(metric) or (None, None))[:2]
+    return Number(value=value, low=low, high=high, form=form_of(metric), notes=tuple(notes) if caveats else ())
+
+
+@cache
+def _declared(evaluation: str) -> tuple[str, str | None, bool | None]:
+    """Title, primary metric and direction of a registered evaluation; unknown ones are named as they are."""
+    try:
+        from phispace.registry import registry
+
+        found = registry("evaluations").get(evaluation)
+        return str(found.title), str(found.primary), bool(found.higher_is_better)
+    except (PhispaceError, ImportError, AttributeError):
+        return _PLAIN.get(evaluation, evaluation), None, None
+
+
+def primary_of(entry: Entry) -> str | None:
+    """The metric that tables show first, or None if the score has no metric at all."""
+    _, primary, _ = _declared(str(entry["evaluation"]))
+    metrics = entry.get("metrics", {})
+    return primary if primary in metrics else next(iter(metrics), None)
+
+
+def evaluation_title(evaluation: str) -> str:
+    """An evaluation's name for people."""
+    title = _declared(evaluation)[0]
+    return title[:1].upper() + title[1:]
+
+
+def _variants(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """(evaluation, how its options differ from the other entries of this evaluation), in order."""
+    return list(dict.fromkeys((str(e["evaluation"]), _options_text(e, entries)) for e in entries))
+
+
+def _options_text(entry: Entry, entries: Sequence[Entry]) -> str:
+    same = [e.get("options") or {} for e in entries if e["evaluation"] == entry["evaluation"]]
+    own = entry.get("options") or {}
+    keys = sorted({k for o in same for k in o if any(o.get(k) != other.get(k) for other in same)})
+    return ", ".join(f"{k} {own[k]}" for k in keys if k in own)
+
+
+def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str] | None = None) -> Table:
+    """Stores as rows, the primary metric of each evaluation as columns."""
+    variants = _variants(entries)
+    columns, keys = [], []
+    for evaluation, options in variants:
+        some = next(e for e in entries if e["evaluation"] == evaluation and _options_text(e, entries) == options)
+        metric = primary_of(some)
+        if metric is None:
+            continue
+        name, primary, higher = _declared(evaluation)
+        head = f"{name[:1].upper()}{name[1:]}: {metric.replace('_', ' ')}" + (f" ({options})" if options else "")
+        direction = higher if metric == primary else None
+        # Health has no best: a rank can be too low, but the highest one is not therefore the best.
+        direction = None if evaluation == "health" else direction
+        columns.append(Column(title=head, form=form_of(metric), higher_is_better=direction))
+        keys.append((evaluation, options, metric))
+    found = {(str(e["store"]), str(e["evaluation"]), _options_text(e, entries)): e for e in entries}
+    rows = []
+    for store in dict.fromkeys(str(e["store"]) for e in entries):
+        cells = []
+        for evaluation, options, metric in keys:
+            entry = found.get((store, evaluation, options))
+            missing = Number(value=None, reason=f"{evaluation_title(evaluation)} was not run on {store_name(store)}.")
+            cells.append(missing if entry is None else number_of(entry, metric))
+        rows.append(Row(label=store_name(store), cells=tuple(cells), baseline=is_baseline(store, main)))
+    table = Table(
+        title=title, label_title="Representation", columns=tuple(columns), rows=tuple(rows), caption=_counts(entries)
+    )
+    return emphasise(table)
+
+
+def all_metrics(entries: Sequence[Entry], *, main: Sequence[str] | None = None) -> Table:
+    """Every metric as a row, stores as columns; folded."""
+    stores = sorted(dict.fromkeys(str(e["store"]) for e in entries), key=lambda s: is_baseline(s, main))
+    rows = []
+    for evaluation, options in _variants(entries):
+        mine = {
+            str(e["store"]): e
+            for e in entries
+            if e["evaluation"] == evaluation and _options_text(e, entries) == options
+        }
+        for metric in dict.fromkeys(m for e in mine.values() for m in e.get("metrics", {})):
+            cells = tuple(number_of(mine[s], metric, caveats=False) if s in mine else None for s in stores)
+            name = f"{evaluation}.{metric}" + (f" ({options})" if options else "")
+            rows.append(Row(label=name, cells=cells))
+    columns = tuple(Column(title=store_name(s)) for s in stores)
+    return Table(label_title="Score", columns=columns, rows=tuple(rows), folded="All metrics of all representations")
+
+
+def score_section(
+    entries: Sequence[Entry], *, title: str = "How good is it?", main: Sequence[str] | None = None
+) -> tuple[Table, ...]:
+    """The parts of a report about scores: the table of primary metrics, and all metrics folded.
+
+    Args:
+        entries: rows as of scores.json.
+        main: labels (or layers) of the results; everything else is then a baseline.
+    """
+    if not any(e.get("metrics") for e in entries):
+        return ()
+    return score_table(entries, title=title, main=main), all_metrics(entries, main=main)
+
+
+def primary_facts(entries: Sequence[Entry], store: str) -> list[Fact]:
+    """The headline numbers of one store (its label, or a layer): primary metrics, with what baselines reach."""
+    facts = []
+    mine = [e for e in entries if e["store"] == store or str(e["store"]).startswith(f"{store} @ ")]
+    for entry in mine:
+        metric = primary_of(entry)
+        if metric is None:
+            continue
+        rivals = [
+            f"{store_name(str(e['store']))} {_short(number_of(e, metric))}"
+            for e in entries
+            if e["evaluation"] == entry["evaluation"]
+            and e.get("options") == entry.get("options")
+            and is_baseline(str(e["store"]))
+            and e["store"] in ("pixels", "untrained")
+        ]
+        number = number_of(entry, metric, caveats=False)
+        title = evaluation_title(str(entry["evaluation"]))
+        name = title if number.form == "share" else f"{title}, {metric.replace('_', ' ')}"
+        facts.append(Fact(name=name, value=number, note=", ".join(rivals)))
+    return facts
+
+
+def _short(number: Number) -> str:
+    from phispace.report.numerals import sentence
+
+    return sentence(number, uncertainty=False)
+
+
+def _counts(entries: Sequence[Entry]) -> str:
+    counts: dict[str, set[int]] = {}
+    for entry in entries:
+        for split, n in (entry.get("n") or {}).items():
+            counts.setdefault(str(split), set()).add(int(n))
+    agreed = [f"{n:,} {split}" for split, (n, *more) in ((s, sorted(v)) for s, v in counts.items()) if not more]
+    basis = f" Items: {', '.join(agreed)}." if agreed else ""
+    return f"In brackets: 95 % intervals over the test items.{basis}" if entries else ""
