@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +27,6 @@ from phispace.encoders.base import DEFAULT_LAYER, Encoder
 from phispace.errors import DataError, InputError
 from phispace.progress import SILENT, Progress
 from phispace.run import Run, safe_name
-
-if TYPE_CHECKING:
-    from phispace.methods.base import Method
 
 BATCH_SIZE = 500
 UNTRAINED = "epoch=000"
@@ -233,15 +230,14 @@ def extract_run(
         RunError: no such checkpoint.
         InputError, DataError, StorageError: as for `extract`.
     """
+    from phispace.training.checkpoints import WEIGHTS, read_record
     from phispace.training.restore import load_method
 
     layers = tuple(dict.fromkeys(layers))
     _check_options(layers, batch_size, dtype, precision, shard)
     place = run.checkpoint(checkpoint)
-    method = load_method(run, place.name)
-    method.encoder.check_layers(layers)
-    check_images(method.encoder, images)
-    digest = weights_digest(method)
+    record = read_record(place)
+    digest = str(record["sha256"][WEIGHTS])
 
     def path_of(layer: str) -> Path:
         return run.embeddings_path(images.name, place.name, layer)
@@ -256,6 +252,20 @@ def extract_run(
             found[layer] = store if splits is None or held == list(splits) else store.part(*splits)
         else:
             wanted[layer] = _union(splits, held or [])
+    if not wanted:
+        return found
+    method = load_method(run, place.name)
+    method.encoder.check_layers(layers)
+    check_images(method.encoder, images)
+    about: dict[str, Any] = {
+        "run": run.name,
+        "checkpoint": place.name,
+        "weights_sha256": digest,
+        "method": run.config.get("method", {}).get("name", type(method).__name__),
+        "encoder": run.config.get("encoder", {}).get("name", type(method.encoder).__name__),
+        "prediction_classes": list(method.task.classes),
+        **{k: record[k] for k in ("epoch", "step") if k in record},
+    }
     for group in dict.fromkeys(wanted.values()):
         names = [layer for layer, union in wanted.items() if union == group]
         made = extract(
@@ -267,12 +277,7 @@ def extract_run(
             precision=precision,
             dtype=dtype,
             out=path_of,
-            manifest={
-                "run": run.name,
-                "checkpoint": place.name,
-                "weights_sha256": digest,
-                **_about(run, place, method),
-            },
+            manifest=about,
             predict=method.predict,
             shard=shard,
             progress=progress,
@@ -291,18 +296,25 @@ def extract_untrained(
     return extract_run(run, images, layers, checkpoint=UNTRAINED, **options)
 
 
-def _about(run: Run, place: Path, method: Method) -> dict[str, Any]:
-    """What a run's store records beside the extraction itself."""
-    from phispace.storage import read_json
+def embed_pixels(
+    run: Run, pixels: np.ndarray, layer: str = DEFAULT_LAYER, *, checkpoint: str = "best"
+) -> tuple[np.ndarray, str]:
+    """Embed a few images that belong to no set, for example queries; nothing is stored.
 
-    record = read_json(place / "checkpoint.json")
-    config = run.config
-    return {
-        "method": config.get("method", {}).get("name", type(method).__name__),
-        "encoder": config.get("encoder", {}).get("name", type(method.encoder).__name__),
-        "prediction_classes": list(method.task.classes),
-        **{k: record[k] for k in ("epoch", "step") if k in record},
-    }
+    Args:
+        pixels: uint8 (N, H, W, C), of the run's size and channels.
+
+    Returns:
+        vectors float32 (N, D), and the digest of the weights that made them, as a run's stores record it.
+    """
+    from phispace.training.checkpoints import WEIGHTS, read_record
+    from phispace.training.restore import load_method
+
+    place = run.checkpoint(checkpoint)
+    ids = np.array([f"{i}" for i in range(len(pixels))], dtype=str)
+    images = ImageSet(pixels, np.full(len(ids), -1, np.int64), ids, (), np.full(len(ids), "test"), name="queries")
+    made = extract(load_method(run, place.name).encoder, images, (layer,), precision="32")
+    return made[layer].vectors, str(read_record(place)["sha256"][WEIGHTS])
 
 
 def _tuple(splits: Sequence[str] | None) -> tuple[str, ...] | None:

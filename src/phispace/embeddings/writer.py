@@ -7,7 +7,6 @@ that can be reported, a touched page of a map kills the process.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -75,8 +74,7 @@ def writing_store(path: Path | str, n: int, dim: int, dtype: str) -> Iterator[St
     path = Path(path)
     check_target(path)
     kind = np.dtype(dtype)
-    with storage.atomic_path(path) as directory:
-        directory.mkdir()
+    with storage.atomic_directory(path) as directory:
         with storage.atomic_open(directory / "vectors.npy") as stream:
             header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (n, dim)}
             np.lib.format.write_array_header_1_0(stream, header)
@@ -88,9 +86,6 @@ def writing_store(path: Path | str, n: int, dim: int, dtype: str) -> Iterator[St
             raise DataError(f"{writer.rows} vectors and {there} items were written; {n} of each were announced.")
         write_items(directory / "items.parquet", items)
         seal(directory, writer.manifest, (n, dim), str(kind))
-        if path.exists():
-            (path / "manifest.json").unlink(missing_ok=True)
-            shutil.rmtree(path)
 
 
 def write_items(path: Path, items: pa.Table) -> None:
