@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from phispace.data.views.base import View, check_share, to_float
-from phispace.errors import InputError
+from phispace.data.views.base import View, check_number, to_float
 
 
 class ShiftRotate(View):
@@ -32,11 +31,9 @@ class ShiftRotate(View):
 
     def __init__(self, size: int, degrees: float = 15.0, shift: float = 0.1, flip: float = 0.5) -> None:
         super().__init__(size)
-        if not 0.0 <= float(degrees) <= 180.0:
-            raise InputError(f"The option 'degrees' is between 0 and 180; got {degrees!r}.")
-        self.degrees = float(degrees)
-        self.shift = check_share("shift", shift)
-        self.flip = check_share("flip", flip)
+        self.degrees = check_number("degrees", degrees, 180)
+        self.shift = check_number("shift", shift, 1)
+        self.flip = check_number("flip", flip, 1)
 
     def augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
         drawn = torch.rand((4, len(images)), generator=rng)

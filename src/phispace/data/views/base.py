@@ -52,6 +52,8 @@ class View:
             raise InputError(
                 f"This view was made for images (B, C, {self.size}, {self.size}); got {tuple(images.shape)}."
             )
+        if images.dtype != torch.uint8:
+            raise InputError(f"Views take uint8 images; got {images.dtype}.")
         return self.augment(images, rng)
 
     def augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
@@ -66,12 +68,12 @@ class Unchanged(View):
         return to_float(images)
 
 
-def check_share(name: str, value: float) -> float:
-    """A probability or share.
+def check_number(name: str, value: object, most: float) -> float:
+    """A number from 0 to `most`.
 
     Raises:
-        InputError: outside [0, 1].
+        InputError: it is not.
     """
-    if not 0.0 <= float(value) <= 1.0:
-        raise InputError(f"The option {name!r} is a share between 0 and 1; got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
+        raise InputError(f"The option {name!r} is a number between 0 and {most:g}; got {value!r}.")
     return float(value)

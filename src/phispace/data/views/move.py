@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from phispace.data.views.base import View, check_share, to_float
+from phispace.data.views.base import View, check_number, to_float
 from phispace.errors import InputError
 
 FILLS = ("reflect", "border", "black")
@@ -33,7 +33,7 @@ class Move(View):
         if not isinstance(shift, int) or not 0 <= shift < size:
             raise InputError(f"The option 'shift' is a whole number of pixels from 0 to {size - 1}; got {shift!r}.")
         self.shift = shift
-        self.flip = check_share("flip", flip)
+        self.flip = check_number("flip", flip, 1)
         self.fill = fill
 
     def augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
@@ -63,12 +63,13 @@ def move(images: Tensor, down: Tensor, right: Tensor, flips: Tensor, fill: str) 
     x = right[:, None] + torch.where(flips[:, None], width - 1 - columns, columns)
     rows, cols = _inside(y, height, fill), _inside(x, width, fill)
     base = torch.arange(count, device=device)[:, None] * height + rows
-    flat = (base[:, :, None] * width + cols[:, None, :]).view(-1)
+    flat = base[:, :, None] * width + cols[:, None, :]
     pixels = images.permute(0, 2, 3, 1).reshape(-1, channels)
-    moved = pixels.index_select(0, flat).view(count, height, width, channels)
     if fill == "black":
-        seen = ((y == rows)[:, :, None] & (x == cols)[:, None, :])[..., None]
-        moved = moved * seen
+        seen = (y == rows)[:, :, None] & (x == cols)[:, None, :]
+        flat = torch.where(seen, flat, len(pixels))  # one black pixel more, at the end
+        pixels = torch.cat([pixels, pixels.new_zeros(1, channels)])
+    moved = pixels.index_select(0, flat.view(-1)).view(count, height, width, channels)
     return moved.permute(0, 3, 1, 2)
 
 
