@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +73,6 @@ def through_cache(origin: Origin, root: Path, progress: Progress) -> ImageSet:
                 return _open(entry)
             except PhispaceError as error:
                 progress.say(f"The cached images of {origin.name} are damaged and are made again: {error}")
-                shutil.rmtree(entry, ignore_errors=True)
         storage.sweep(entry.parent)
         try:
             return _build(origin, entry, progress)
@@ -90,8 +88,7 @@ def _safe(name: str) -> str:
 
 
 def _build(origin: Origin, entry: Path, progress: Progress) -> ImageSet:
-    with storage.atomic_path(entry) as temporary:
-        temporary.mkdir()
+    with storage.atomic_directory(entry) as temporary:
         pool = _Mapped(temporary)
         images = origin.build(pool.allocate, progress)
         fingerprint = images.fingerprint
@@ -157,7 +154,7 @@ class _Mapped:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._arrays: list[tuple[Path, np.ndarray]] = []
+        self._arrays: list[tuple[Path, np.memmap]] = []
 
     def allocate(self, shape: tuple[int, ...]) -> np.ndarray:
         if 0 in shape:

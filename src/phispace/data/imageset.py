@@ -77,7 +77,7 @@ class ImageSet:
                 f"Labels run from {self.labels.min()} to {self.labels.max()}; with {len(self.classes)} classes "
                 f"-1 (unknown) to {len(self.classes) - 1} are expected."
             )
-        if len(np.unique(self.ids)) != n:
+        if len(set(self.ids.tolist())) != n:
             raise DataError("Ids must be unique.")
         wrong = sorted(set(np.unique(self.split)) - set(SPLITS))
         if wrong:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from phispace.data import REGISTRY
 from phispace.data.cache import cache_root, through_cache
+from phispace.data.cifar import marked
 from phispace.data.imageset import ImageSet
 from phispace.data.origin import Origin, Request
 from phispace.data.paths import PathConfig, missing, origin_of_path
@@ -66,7 +67,7 @@ def _origin(spec: str | Path, options: Mapping[str, Any], request: Request) -> O
     path = Path(text).expanduser()
     if "\0" not in text and path.exists():
         config = _checked(PathConfig, options, text)
-        return origin_of_path(path, config if isinstance(config, PathConfig) else PathConfig(), request)
+        return marked(origin_of_path(path, config if isinstance(config, PathConfig) else PathConfig(), request))
     if isinstance(spec, Path) or "/" in text or "\\" in text or path.suffix:
         raise InputError(missing(path))
     try:

@@ -8,7 +8,10 @@ control characters, backslashes) is written as an escape, so that distinct names
 from __future__ import annotations
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .tif .tiff .webp .ppm .pgm .pbm .pnm".split()
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
 )
 _HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from phispace.data.arrays import ArrayWishes, Part, from_arrays
 from phispace.data.assemble import MAX_BAD, Wishes, assemble
 from phispace.data.cache import file_identity
 from phispace.data.folder import FolderListing
 from phispace.data.imageset import ImageSet
 from phispace.data.listing import Listing
+from phispace.data.npy import map_npy
+from phispace.data.npy_folder import npy_files, read_npy_folder
+from phispace.data.npz import read_npz
 from phispace.data.origin import Allocate, Origin, Request
 from phispace.data.source import SourceConfig
 from phispace.errors import DataError, InputError
@@ -26,12 +30,16 @@ _SEVERAL = (*_TAR, ".zip", ".npz", ".npy", ".parquet")
 class PathConfig(SourceConfig):
     """Options of images from a path."""
 
-    channels: Literal[1, 3] | None = Field(None, description="1 grey, 3 colour; by default grey if all images are grey")
-    background: Literal["white", "black"] = Field("white", description="what shows through transparency")
-    images: str | None = Field(None, description="name of the images' array (npz) or column (Parquet)")
-    labels: str | None = Field(None, description="name of the labels' array (npz) or column (Parquet)")
-    per_class: int | None = Field(None, ge=1, description="at most so many items a class (folder of .npy arrays)")
-    max_bad: float = Field(MAX_BAD, ge=0, le=1, description="largest share of images that may be in quarantine")
+    channels: Literal[1, 3] | None = Field(
+        default=None, description="1 grey, 3 colour; by default grey if all images are grey"
+    )
+    background: Literal["white", "black"] = Field(default="white", description="what shows through transparency")
+    images: str | None = Field(default=None, description="name of the images' array (npz) or column (Parquet)")
+    labels: str | None = Field(default=None, description="name of the labels' array (npz) or column (Parquet)")
+    per_class: int | None = Field(
+        default=None, ge=1, description="at most so many items a class (folder of .npy arrays)"
+    )
+    max_bad: float = Field(default=MAX_BAD, ge=0, le=1, description="largest share of images that may be in quarantine")
 
 
 def origin_of_path(path: Path, config: PathConfig, request: Request, name: str | None = None) -> Origin:
@@ -50,18 +58,21 @@ def origin_of_path(path: Path, config: PathConfig, request: Request, name: str |
     if not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder.")
     kind = _kind(path)
-    identity = {"kind": kind, **file_identity(path), **asked}
 
     def build(allocate: Allocate, progress: Progress) -> ImageSet:
         if kind in ("zip", "tar", "parquet"):
-            listing = _listing(kind, path, config)
-            return assemble(listing, name, _wishes(config, request), allocate, progress)
-        raise InputError(f"{path} cannot be read yet.")
+            return assemble(_listing(kind, path, config), name, _wishes(config, request), allocate, progress)
+        parts, classes = _arrays(kind, path, config)
+        source = {"kind": f"{kind} file", "path": str(path)}
+        return from_arrays(parts, name, str(path), _array_wishes(config, request, classes), allocate, progress, source)
 
-    return Origin(name, identity, build)
+    return Origin(name, {"kind": kind, **file_identity(path), **asked}, build)
 
 
 def _folder(path: Path, config: PathConfig, request: Request, name: str, asked: Mapping[str, Any]) -> Origin:
+    arrays = npy_files(path)
+    if arrays:
+        return _array_folder(path, arrays, config, request, name, asked)
     listing = FolderListing(path)
     identity = {"kind": "folder", "path": str(path.resolve()), "listing": listing.digest, **asked}
 
@@ -71,10 +82,41 @@ def _folder(path: Path, config: PathConfig, request: Request, name: str, asked: 
     return Origin(name, identity, build)
 
 
-def _listing(kind: str, path: Path, config: PathConfig) -> Listing:
-    from phispace.data.zips import ZipListing
+def _array_folder(
+    path: Path, files: list[Path], config: PathConfig, request: Request, name: str, asked: Mapping[str, Any]
+) -> Origin:
+    def build(allocate: Allocate, progress: Progress) -> ImageSet:
+        parts, classes = read_npy_folder(files, config.per_class)
+        source = {"kind": "folder of arrays", "path": str(path)}
+        return from_arrays(parts, name, str(path), _array_wishes(config, request, classes), allocate, progress, source)
 
-    return ZipListing(path)
+    return Origin(name, {"kind": "npy folder", "files": [file_identity(file) for file in files], **asked}, build)
+
+
+def _listing(kind: str, path: Path, config: PathConfig) -> Listing:
+    """The listing of an archive; its reader is imported only when it is needed."""
+    if kind == "zip":
+        from phispace.data.zips import ZipListing
+
+        return ZipListing(path)
+    if kind == "tar":
+        from phispace.data.tars import TarListing
+
+        return TarListing(path)
+    from phispace.data.parquet import ParquetListing
+
+    return ParquetListing(path, config.images, config.labels)
+
+
+def _arrays(kind: str, path: Path, config: PathConfig) -> tuple[list[Part], Sequence[str] | None]:
+    if kind == "npz":
+        found = read_npz(path, config.images, config.labels)
+        return found.parts, found.classes
+    return [Part(path.stem, map_npy(path), None, "train")], None
+
+
+def _array_wishes(config: PathConfig, request: Request, classes: Sequence[str] | None) -> ArrayWishes:
+    return ArrayWishes(request.size, config.channels, config.background, config.max_bad, classes)
 
 
 def _wishes(config: PathConfig, request: Request) -> Wishes:

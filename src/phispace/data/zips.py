@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from phispace.data import names
@@ -70,7 +71,7 @@ class ZipListing(Listing):
         if len(members) > MAX_MEMBERS:
             raise DataError(f"{self.where} has {len(members):,} members; at most {MAX_MEMBERS:,} are read.")
         by_place = sorted(members, key=lambda info: info.header_offset)
-        for first, second in zip(by_place, by_place[1:], strict=False):
+        for first, second in pairwise(by_place):
             if first.header_offset + _LOCAL_HEADER + first.compress_size > second.header_offset:
                 raise DataError(
                     f"{self.where} is refused: its members {names.escape(first.filename)!r} and "
