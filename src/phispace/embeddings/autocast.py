@@ -17,7 +17,9 @@ from torch import Tensor
 
 from phispace.errors import InputError
 
-Precision = Literal["auto", "32", "bf16"]
+Precision = Literal["auto", "float32", "bf16"]
+
+_ALIASES = {"32": "float32", "32-true": "float32", "bf16-mixed": "bf16"}
 
 WORTH_SECONDS = 20.0
 """Below this estimated time in float32, `auto` does not look further."""
@@ -26,10 +28,16 @@ WORTH_RATIO = 1.25
 """bfloat16 must be this much faster to be chosen."""
 
 
-def check_precision(precision: str) -> None:
-    """Raise InputError for an unknown name."""
+def check_precision(precision: str) -> str:
+    """The precision's own name, also for the names that Lightning has.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    precision = _ALIASES.get(precision, precision)
     if precision not in get_args(Precision):
         raise InputError(f"Precision {precision!r} is not known; expected {', '.join(get_args(Precision))}.")
+    return precision
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
@@ -54,21 +62,21 @@ def choose(
         the precision, and for bfloat16 the agreement with float32 per layer: mean and least cosine of the batch's
         vectors, and the largest relative difference of their lengths.
     """
-    if precision == "32":
+    if precision == "float32":
         return precision, {}
     forward()  # the first pass allocates and picks its kernels
     start = time.perf_counter()
     exact = forward()
     plain = time.perf_counter() - start
     if precision == "auto" and plain * batches < WORTH_SECONDS:
-        return "32", {}
+        return "float32", {}
     with autocast("bf16", device):
         forward()
         start = time.perf_counter()
         coarse = forward()
         fast = time.perf_counter() - start
     if precision == "auto" and plain < WORTH_RATIO * fast:
-        return "32", {}
+        return "float32", {}
     return "bf16", {layer: _agreement(exact[layer], coarse[layer]) for layer in exact}
 
 

@@ -106,8 +106,8 @@ def extract(
         layers: names of layers; maps (C, H, W) are flattened in that order and the manifest keeps `feature_shape`.
         splits: only the items of these splits, in the order of the set; None = all.
         batch_size: images a pass.
-        precision: `32`, `bf16`, or `auto`: bf16 where a long extraction is measured to be faster by it, with the
-            agreement stated in the manifest. Shards decide nothing by the clock: `auto` is `32` there.
+        precision: `float32`, `bf16`, or `auto`: bf16 where a long extraction is measured to be faster by it, with the
+            agreement stated in the manifest. Shards decide nothing by the clock: `auto` is `float32` there.
         dtype: of the stored vectors, `float32` or `float16`.
         out: None keeps the vectors in memory; a path is the store of one layer, or the folder of several layers'
             stores; a function gives each layer's path.
@@ -125,7 +125,7 @@ def extract(
     """
     progress = progress or SILENT
     layers = tuple(dict.fromkeys(layers))
-    _check_options(layers, batch_size, dtype, precision, shard)
+    precision = _check_options(layers, batch_size, dtype, precision, shard)
     encoder.check_layers(layers)
     check_images(encoder, images)
     positions = images.where(*(splits or ()))
@@ -139,7 +139,7 @@ def extract(
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(evaluating(encoder))
-        chosen, agreement = "32", dict[str, Any]()
+        chosen, agreement = "float32", dict[str, Any]()
         if precision == "bf16" or (precision == "auto" and shard is None):
             # measured on the first batch of the whole, so that it does not depend on a division into shards
             _, probe = next(batches(images, positions[:batch_size], batch_size, device))
@@ -188,16 +188,17 @@ def extract(
 
 def _check_options(
     layers: Sequence[str], batch_size: int, dtype: str, precision: str, shard: tuple[int, int] | None
-) -> None:
+) -> str:
+    """Check what does not depend on the encoder; returns the precision's own name."""
     if not layers:
         raise InputError("Name at least one layer to extract.")
     if batch_size < 1:
         raise InputError(f"The batch size must be at least 1; got {batch_size}.")
     if dtype not in _DTYPES:
         raise InputError(f"Vectors are stored as {' or '.join(_DTYPES)}; got {dtype!r}.")
-    autocast.check_precision(precision)
     if shard is not None:
         check_shard(shard)
+    return autocast.check_precision(precision)
 
 
 def extract_run(
@@ -234,7 +235,7 @@ def extract_run(
     from phispace.training.restore import load_method
 
     layers = tuple(dict.fromkeys(layers))
-    _check_options(layers, batch_size, dtype, precision, shard)
+    precision = _check_options(layers, batch_size, dtype, precision, shard)
     place = run.checkpoint(checkpoint)
     record = read_record(place)
     digest = str(record["sha256"][WEIGHTS])
@@ -313,7 +314,7 @@ def embed_pixels(
     place = run.checkpoint(checkpoint)
     ids = np.array([f"{i}" for i in range(len(pixels))], dtype=str)
     images = ImageSet(pixels, np.full(len(ids), -1, np.int64), ids, (), np.full(len(ids), "test"), name="queries")
-    made = extract(load_method(run, place.name).encoder, images, (layer,), precision="32")
+    made = extract(load_method(run, place.name).encoder, images, (layer,), precision="float32")
     return made[layer].vectors, str(read_record(place)["sha256"][WEIGHTS])
 
 

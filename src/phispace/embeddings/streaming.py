@@ -124,8 +124,7 @@ def stream(
         DataError: values that are not finite; the layer and the image are named.
     """
     layers = tuple(rows)
-    predictions: list[np.ndarray] = []
-    confidences: list[np.ndarray] = []
+    answers = _Answers()
     with (
         _sharing(encoder, layers, predict) as shared,
         progress.task(f"Embedding {images.name}", total=len(positions)) as task,
@@ -139,17 +138,46 @@ def stream(
             if logits is None:
                 predict = None
             else:
-                confidence, label = logits.float().softmax(1).max(1)
-                predictions.append(label.cpu().numpy())
-                confidences.append(confidence.cpu().numpy())
+                answers.add(logits)
             task.advance(len(chosen))
-    if predict is None:
-        return {}
-    none: list[np.ndarray] = [np.empty(0)]
-    return {
-        "prediction": np.concatenate(predictions or none).astype(np.int64),
-        "confidence": np.concatenate(confidences or none).astype(np.float32),
-    }
+    return {} if predict is None else answers.columns()
+
+
+def class_columns(
+    module: nn.Module, predict: Predict, images: ImageSet, batch_size: int, progress: Progress
+) -> dict[str, np.ndarray] | None:
+    """The columns `prediction` int64 (N,) and `confidence` float32 (N,) of all images, or None if there are none.
+
+    Args:
+        module: what `predict` belongs to; in evaluation mode meanwhile.
+    """
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    answers = _Answers()
+    with evaluating(module), progress.task(f"Classifying {images.name}", total=len(images)) as task:
+        for chosen, batch in batches(images, np.arange(len(images)), batch_size, device):
+            logits = predict(batch)
+            if logits is None:
+                return None
+            answers.add(logits)
+            task.advance(len(chosen))
+    return answers.columns()
+
+
+class _Answers:
+    """Predictions gathered batch by batch."""
+
+    def __init__(self) -> None:
+        self._labels: list[np.ndarray] = [np.empty(0, np.int64)]
+        self._confidences: list[np.ndarray] = [np.empty(0, np.float32)]
+
+    def add(self, logits: Tensor) -> None:
+        """Class logits (B, K)."""
+        confidence, label = logits.float().softmax(1).max(1)
+        self._labels.append(label.cpu().numpy())
+        self._confidences.append(confidence.cpu().numpy())
+
+    def columns(self) -> dict[str, np.ndarray]:
+        return {"prediction": np.concatenate(self._labels), "confidence": np.concatenate(self._confidences)}
 
 
 def _stored(vectors: np.ndarray, dtype: np.dtype[Any], layer: str, ids: np.ndarray) -> np.ndarray:
