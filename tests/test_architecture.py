@@ -14,11 +14,22 @@ from phispace.registry import KINDS, registry
 
 SOURCE = Path(phispace.__file__).parent
 
-CORE = {"errors", "registry", "storage", "provenance", "randomness", "progress", "run", "metrics", "__init__", "describe"}
+CORE = {
+    "errors",
+    "registry",
+    "storage",
+    "provenance",
+    "randomness",
+    "progress",
+    "run",
+    "metrics",
+    "__init__",
+    "describe",
+}
 LEFT = ["data", "encoders", "methods", "training"]  # each may import those before it
 
 ALLOWED: dict[str, set[str]] = {room: CORE | set(LEFT[: i + 1]) for i, room in enumerate(LEFT)}
-ALLOWED |= {core: CORE for core in CORE}
+ALLOWED |= dict.fromkeys(CORE, CORE)
 ALLOWED["metrics"] = CORE
 STORE = CORE | {"embeddings.store"}
 ALLOWED |= {
@@ -72,7 +83,9 @@ def test_imports_run_one_way(path: Path) -> None:
     if room in OUTER or path.name == "__init__.py":
         return
     back = sorted(
-        name for name in _imports(path) if _room(name) not in ALLOWED[room] and (SOURCE / _room(name).split(".")[0]).exists()
+        name
+        for name in _imports(path)
+        if _room(name) not in ALLOWED[room] and (SOURCE / _room(name).split(".")[0]).exists()
     )
     back = [name for name in back if not _lazy_api(module, name)]
     assert not back, f"{module} imports {back}, which lie to the right of it"

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from phispace.api import draw_map, embed, evaluate, export_encoder, inspect, predict_classes, search_images, study, train, write_report
+    from phispace.api.learn import embed, inspect, train
+    from phispace.api.results import (
+        draw_map,
+        evaluate,
+        export_encoder,
+        predict_classes,
+        search_images,
+        study,
+        write_report,
+    )
     from phispace.data.imageset import ImageSet
     from phispace.data.loading import load_images
     from phispace.embeddings.store import Embeddings
@@ -30,8 +39,10 @@ if TYPE_CHECKING:
     from phispace.sklearn import PhiTransformer
 
 _PLACES = {
+    **dict.fromkeys(("embed", "inspect", "train"), "api.learn"),
     **dict.fromkeys(
-        ("draw_map", "embed", "evaluate", "export_encoder", "inspect", "predict_classes", "search_images", "study", "train", "write_report"), "api"
+        ("draw_map", "evaluate", "export_encoder", "predict_classes", "search_images", "study", "write_report"),
+        "api.results",
     ),
     "ImageSet": "data.imageset",
     "load_images": "data.loading",

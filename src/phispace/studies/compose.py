@@ -30,7 +30,9 @@ def compose(study: Study, context: Context, outcomes: Sequence[Mapping[str, Any]
     sections = [_SECTIONS.validate_python(s) for outcome in outcomes for s in outcome["sections"]]
     findings = [f for s in sections if isinstance(s, Findings) for f in s.findings]
     rest = [s for s in sections if not isinstance(s, Findings)]
-    guesses = [Findings(title="The guesses, each answered by a measurement", findings=tuple(findings))] if findings else []
+    guesses = (
+        [Findings(title="The guesses, each answered by a measurement", findings=tuple(findings))] if findings else []
+    )
     answers = [outcome["answer"] for outcome in outcomes if outcome["answer"]]
     images = context.images
     return Report(

@@ -11,5 +11,5 @@ def quickstart() -> Study:
 
 
 def supervised_tsne() -> Study:
-    """The experiment "Representation Learning, CIFAR-10": a supervised network's dense layer, its map, and its film over training."""
+    """A supervised network on CIFAR-10: what its dense layer represents, its map, and its film over training."""
     return shipped("supervised-tsne")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from phispace.errors import InputError
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from phispace.studies.steps.base import Step
 
 STEPS = {
@@ -25,7 +27,7 @@ STEPS = {
 }
 
 
-def get_step(name: str) -> Step:
+def get_step(name: str) -> Step[Any]:
     """A step by name.
 
     Raises:
@@ -34,5 +36,5 @@ def get_step(name: str) -> Step:
     if name not in STEPS:
         raise InputError(f"There is no step {name!r}; there are: {', '.join(STEPS)}.")
     module, _, attribute = STEPS[name].partition(":")
-    found: Step = getattr(importlib.import_module(module), attribute)()
+    found: Step[Any] = getattr(importlib.import_module(module), attribute)()
     return found

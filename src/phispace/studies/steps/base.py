@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -37,9 +37,9 @@ class Outcome:
     """
 
     result: dict[str, Any]
-    sections: list[Part] = field(default_factory=list)
+    sections: Sequence[Part] = ()
     answer: str = ""
-    headline: list[Part] = field(default_factory=list)
+    headline: Sequence[Part] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {

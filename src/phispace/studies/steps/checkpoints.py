@@ -114,5 +114,3 @@ def _whole(path: Path, digest: str, images: ImageSet) -> bool:
         return False
     manifest = storage.read_json(path / "manifest.json")
     return manifest.get("weights_sha256") == digest and manifest.get("fingerprint") == images.fingerprint
-
-

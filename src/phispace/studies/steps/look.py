@@ -23,7 +23,7 @@ class LookOptions(StepOptions):
     run: str
     layer: str = "conv1"
     images: int = Field(4, ge=1, le=10)
-    channels: int = Field(16, ge=1)
+    channels: int = Field(12, ge=1)
 
 
 class LookInside(Step[LookOptions]):
@@ -43,11 +43,18 @@ class LookInside(Step[LookOptions]):
         chosen = positions[stratified_subset(images.ids[positions], images.labels[positions], options.images)]
         pixels = torch.from_numpy(np.ascontiguousarray(images.images[chosen])).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            answer = method.encoder(to_float(pixels), layer=options.layer).float().numpy()[:, : options.channels]
+            answer = method.encoder(to_float(pixels), layer=options.layer).float().numpy()
         map_figure = context.place("figures", f"{name}-{options.layer}.png")
         titles = [images.classes[k] if k >= 0 else "unknown" for k in images.labels[chosen]]
-        feature_maps(images.images[chosen], answer, titles, map_figure, title=f"Feature maps of {options.layer}")
-        count = f"{len(answer[0])} of the channels" if answer.shape[1] == options.channels else "all channels"
+        feature_maps(
+            images.images[chosen],
+            answer,
+            titles,
+            map_figure,
+            title=f"Feature maps of {options.layer}",
+            channels=options.channels,
+        )
+        shown = min(options.channels, answer.shape[1])
         return Outcome(
             {},
             [
@@ -62,7 +69,8 @@ class LookInside(Step[LookOptions]):
                 Figure(
                     path=map_figure.relative_to(context.out).as_posix(),
                     alt=f"Feature maps of {options.layer} for {len(chosen)} test images",
-                    caption=f"What {count} of {options.layer} answer to {len(chosen)} test images; bright = large.",
+                    caption=f"What the {shown} liveliest of {answer.shape[1]} channels of {options.layer} answer to "
+                    f"{len(chosen)} test images; bright = large.",
                     pixelated=True,
                 ),
             ],

@@ -88,7 +88,7 @@ class DrawMap(Step[MapOptions]):
                 Figure(
                     path=on_grid.relative_to(context.out).as_posix(),
                     alt="The same images on a grid, without overlap",
-                    caption="The same images moved to the nearest free places of a grid; none overlap, none is missing.",
+                    caption="The same images, moved to free places of a grid close by; none overlap, none is missing.",
                 ),
             ]
         return Outcome({"map": f"maps/{name}", "quality": made.quality}, sections)

@@ -61,12 +61,12 @@ class Mixing(Step[MixingOptions]):
                 )
                 for label, r in rates.items()
             ),
-            caption=f"Vote of the {options.k} nearest training images by cosine, for the test images of the two classes.",
+            caption=f"Vote of the {options.k} nearest training images by cosine, for the two classes' test images.",
         )
         fell = after["both"] < before["both"] / 2
         answer = (
-            f"In {options.before}, {before['both']:.1%} of the two classes' test images are taken for the other class by "
-            f"their nearest neighbours; in {options.after} {after['both']:.1%}."
+            f"In {options.before}, {before['both']:.1%} of the two classes' test images are taken for the other class "
+            f"by their nearest neighbours; in {options.after} {after['both']:.1%}."
         )
         finding = Finding(
             claim=options.guess or f"{first} and {second} mix in {options.before} and separate in {options.after}.",

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from phispace.embeddings.extract import extract
-from phispace.metrics.cka import cka_of_grams, centred_gram
-from phispace.report.document import Fact, Figure, Finding, Findings, Number
+from phispace.metrics.cka import centred_gram, cka_of_grams
+from phispace.report.document import Fact, Figure, Finding, Findings, Number, Verdict
 from phispace.report.figures import heat, lines
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
@@ -98,12 +98,13 @@ def _change(epochs: list[float], steps: list[float], options: SimilarityOptions)
     """Epoch to epoch: drastic where CKA falls under 0.5, small where it stays over 0.9."""
     later = steps[1:] or steps
     low, middle = min(later), float(np.median(later))
-    verdict = "yes" if middle < 0.5 else "no" if low > 0.9 else "partly"
+    verdict: Verdict = "yes" if middle < 0.5 else "no" if low > 0.9 else "partly"
     return Finding(
         claim=options.guess_change or f"{options.between} changes drastically from epoch to epoch.",
         verdict=verdict,
-        answer=f"From the untrained network to the first stored epoch CKA is {steps[0]:.2f}; between later neighbouring "
-        f"checkpoints its median is {middle:.2f} and its lowest {low:.2f}. (Drastic would be under 0.5, small over 0.9.)",
+        answer=f"From the untrained network to the first stored epoch CKA is {steps[0]:.2f}; between later "
+        f"neighbouring checkpoints its median is {middle:.2f} and its lowest {low:.2f}. "
+        "(Drastic would be under 0.5, small over 0.9.)",
         numbers=(
             Fact(name="first step", value=Number(value=steps[0])),
             Fact(name="median of later steps", value=Number(value=middle)),
@@ -122,7 +123,7 @@ def _layers(epochs: list[float], own: dict[str, list[float]], options: Similarit
     return Finding(
         claim=options.guess_layers or "The convolutions form early; later progress is in the dense layers.",
         verdict="yes" if gap > 0.1 else "no" if gap < 0 else "partly",
-        answer=f"At epoch {epochs[at]:g} of {epochs[-1]:g} the convolutional layers have a CKA of {early:.2f} with their "
-        f"own final state on average, {' and '.join(options.dense)} {late:.2f}. (A gap over 0.1 counts as yes.)",
+        answer=f"At epoch {epochs[at]:g} of {epochs[-1]:g} the convolutional layers have a CKA of {early:.2f} with "
+        f"their own final state on average, {' and '.join(options.dense)} {late:.2f}. (A gap over 0.1 counts as yes.)",
         numbers=tuple(Fact(name=layer, value=Number(value=values[at])) for layer, values in own.items()),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from phispace import api
+from phispace.api.learn import train
 from phispace.run import Run
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
@@ -34,7 +34,7 @@ class Train(Step[TrainOptions]):
 
     def run(self, context: Context, name: str, options: TrainOptions) -> Outcome:
         path = context.place("runs", name)
-        run = api.train(
+        run = train(
             options.method,
             context.images,
             encoder=options.encoder,

@@ -58,8 +58,8 @@ class Trajectory(Step[TrajectoryOptions]):
             title="Does class separation grow?",
             path=picture.relative_to(context.out).as_posix(),
             alt=f"kNN accuracy, linear probe accuracy and silhouette of {layer} on validation, by epoch",
-            caption="On the validation images, at every stored checkpoint; the probe and the neighbours come from a fixed "
-            "part of the training images. Epoch 0 is the untrained network.",
+            caption="On the validation images, at every stored checkpoint; the probe and the neighbours come from a "
+            "fixed part of the training images. Epoch 0 is the untrained network.",
             width="full",
         )
         finding = _finding(epochs, values, options.guess, layer)

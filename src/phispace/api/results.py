@@ -1,4 +1,4 @@
-"""The verbs in Python: what each subcommand does, as one function. The rooms behind them have finer tools."""
+"""From runs and stores to scores, maps, neighbours, files and reports."""
 
 from __future__ import annotations
 
@@ -7,170 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phispace.api.learn import embed, images_of, open_run, stores_of
 from phispace.errors import InputError
 from phispace.progress import SILENT, Progress
 from phispace.run import Run
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from phispace.data.imageset import ImageSet
-    from phispace.data.inspect import Inspection
     from phispace.embeddings.store import Embeddings
     from phispace.maps.base import Map
 
 DEFAULT_EVALUATIONS = ("knn", "linear", "health")
-
-
-def has_gpu() -> bool:
-    """Whether Lightning would find an accelerator here."""
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
-
-
-def images_of(
-    run: Run,
-    images: str | Path | ImageSet | None = None,
-    *,
-    data_dir: Path | None = None,
-    size: int | None = None,
-    progress: Progress | None = None,
-) -> ImageSet:
-    """The images a run was trained on, or others at the run's size.
-
-    Raises:
-        DataError: the run's own images changed since, by their fingerprint.
-    """
-    from phispace.data.imageset import ImageSet
-    from phispace.data.loading import load_images
-    from phispace.errors import DataError
-
-    if isinstance(images, ImageSet):
-        return images
-    own = run.config["images"]
-    options = own.get("options") if images is None else None
-    found = load_images(
-        images or own["name"],
-        data_dir=data_dir or (Path(own["data_dir"]) if own.get("data_dir") else None),
-        size=size or int(run.record["task"]["size"]),
-        options=options,
-        progress=progress,
-    )
-    expected = run.record["images"]["fingerprint"]
-    if images is None and found.fingerprint != expected:
-        raise DataError(
-            f"The images {own['name']!r} are not those that {run.path} was trained on (fingerprint "
-            f"{found.fingerprint[:12]}…, {expected[:12]}… is expected). Name the right ones with --images or --data-dir."
-        )
-    return found
-
-
-def train(
-    method: str = "supervised",
-    images: str | Path | ImageSet = "digits",
-    *,
-    encoder: str | None = None,
-    out: Path | str | None = None,
-    preset: str | None = None,
-    epochs: int | None = None,
-    settings: Sequence[str] = (),
-    seed: int = 0,
-    resume: bool = False,
-    training: Mapping[str, Any] | None = None,
-    data_dir: Path | None = None,
-    size: int | None = None,
-    progress: Progress | None = None,
-) -> Run:
-    """Learn a representation.
-
-    Args:
-        method: a name of `registry("methods")`.
-        images: a name, a path, or an image set.
-        encoder: a name of `registry("encoders")`; by default the method's own.
-        out: the run directory; by default runs/METHOD-IMAGES.
-        preset: one of the method's published settings.
-        epochs: passes over the training images; when resuming, a larger number extends the run.
-        settings: `table.key=value` overrides, as of --set.
-        training: overrides of [training].
-
-    Returns:
-        the run.
-    """
-    from phispace.data.imageset import ImageSet
-    from phispace.training.config import make_config
-    from phispace.training.train import train as run_training
-
-    ready = images if isinstance(images, ImageSet) else None
-    name = ready.name if ready is not None else str(images)
-    target = Path(out) if out is not None else Path("runs") / f"{method}-{Path(name).stem}"
-    config = make_config(
-        method=method,
-        images=name,
-        encoder=encoder,
-        preset=preset,
-        epochs=None if resume else epochs,
-        settings=settings,
-        training={"seed": seed, **{k: v for k, v in (training or {}).items() if v is not None}},
-        data_dir=data_dir,
-        size=size,
-    )
-    return run_training(config, target, images=ready, resume=resume, epochs=epochs, progress=progress)
-
-
-def embed(
-    run: Run | Path | str,
-    images: str | Path | ImageSet | None = None,
-    *,
-    layers: Sequence[str] = ("features",),
-    checkpoint: str = "best",
-    data_dir: Path | None = None,
-    size: int | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Embeddings]:
-    """Extract layers of a run for every image, into the run's stores.
-
-    Returns:
-        layer name -> store.
-    """
-    from phispace.embeddings.extract import extract_run
-
-    run = _run(run)
-    found = images_of(run, images, data_dir=data_dir, size=size, progress=progress)
-    return extract_run(run, found, tuple(layers), checkpoint=checkpoint, progress=progress)
-
-
-def stores_of(
-    source: Run | Path | str,
-    *,
-    layer: str = "features",
-    checkpoint: str = "best",
-    baselines: bool = True,
-    images: str | Path | ImageSet | None = None,
-    data_dir: Path | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Embeddings]:
-    """The store of a run's layer (or the store at a path), with its baselines when it is a run.
-
-    Returns:
-        label -> store; the first one is the one asked for, then `pixels`, `pca`, `untrained`.
-    """
-    from phispace.embeddings.baselines import pca, pixels
-    from phispace.embeddings.extract import extract_run, extract_untrained
-    from phispace.embeddings.store import Embeddings, is_store
-
-    if not isinstance(source, Run) and is_store(source):
-        return {Path(source).name: Embeddings.open(source)}
-    run = _run(source)
-    found = images_of(run, images, data_dir=data_dir, progress=progress)
-    main = extract_run(run, found, (layer,), checkpoint=checkpoint, progress=progress)[layer]
-    stores = {f"{layer} @ {checkpoint}": main}
-    if baselines:
-        raw = pixels(found)
-        stores["pixels"] = raw
-        stores["pca"] = pca(raw, min(main.dim, raw.dim, int((raw.splits == "train").sum())))
-        stores["untrained"] = extract_untrained(run, found, (layer,), progress=progress)[layer]
-    return stores
 
 
 def evaluate(
@@ -306,7 +153,7 @@ def search_images(
 
     if not queries and not ids:
         raise InputError("A search needs a query: --query some.png, or --id with an item of the store.")
-    run = _run(source)
+    run = open_run(source)
     found = images_of(run, images, data_dir=data_dir, progress=progress)
     store = embed(run, found, layers=(layer,), checkpoint=checkpoint, progress=progress)[layer]
     sheet = Path(out) if out is not None else run.path / "search" / "neighbours.png"
@@ -335,9 +182,11 @@ def export_encoder(
     """Write the encoder so that plain PyTorch, and other runtimes, load it."""
     from phispace.export import export_run
 
-    run = _run(run)
+    run = open_run(run)
     formats = ("safetensors", "pt2", "onnx") if onnx else ("safetensors", "pt2")
-    return export_run(run, Path(out) if out else run.path / "export", checkpoint=checkpoint, formats=formats, layer=layer)
+    return export_run(
+        run, Path(out) if out else run.path / "export", checkpoint=checkpoint, formats=formats, layer=layer
+    )
 
 
 def predict_classes(
@@ -353,32 +202,12 @@ def predict_classes(
     from phispace.predict import predict, to_csv
     from phispace.storage import write_text
 
-    run = _run(run)
+    run = open_run(run)
     found = images_of(run, images, data_dir=data_dir, progress=progress)
     text = to_csv(predict(run, found, checkpoint=checkpoint))
     if out is not None:
         write_text(out, text)
     return text
-
-
-def inspect(
-    images: str | Path | ImageSet,
-    *,
-    sheet: Path | str | None = None,
-    data_dir: Path | None = None,
-    size: int | None = None,
-    progress: Progress | None = None,
-) -> Inspection:
-    """Counts, classes, sizes and quarantine of images; a contact sheet if a path is given."""
-    from phispace.data.imageset import ImageSet
-    from phispace.data.inspect import contact_sheet
-    from phispace.data.inspect import inspect as look
-    from phispace.data.loading import load_images
-
-    found = images if isinstance(images, ImageSet) else load_images(images, data_dir=data_dir, size=size, progress=progress)
-    if sheet is not None:
-        contact_sheet(found, Path(sheet))
-    return look(found)
 
 
 @dataclass(frozen=True)
@@ -431,21 +260,9 @@ def score_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, *(f"note: {n}" for n in notes)]
 
 
-def _run(source: Run | Path | str) -> Run:
-    return source if isinstance(source, Run) else Run.open(source)
-
-
 def _maybe_run(source: Any) -> Run | None:
     if isinstance(source, Run):
         return source
     if isinstance(source, (str, Path)) and (Path(source) / "run.json").is_file():
         return Run.open(source)
     return None
-
-
-def majority(labels: np.ndarray) -> float:
-    """Share of the commonest known label."""
-    import numpy as np
-
-    known = labels[labels >= 0]
-    return float(np.bincount(known).max() / len(known)) if len(known) else float("nan")

@@ -1,0 +1,191 @@
+"""Learning and extracting: images in, runs and stores out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phispace.errors import DataError
+from phispace.progress import Progress
+from phispace.run import Run
+
+if TYPE_CHECKING:
+    from phispace.data.imageset import ImageSet
+    from phispace.embeddings.store import Embeddings
+
+
+def has_gpu() -> bool:
+    """Whether Lightning would find an accelerator here."""
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def inspect(
+    images: str | Path | ImageSet,
+    *,
+    sheet: Path | str | None = None,
+    data_dir: Path | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Counts, classes, sizes and quarantine of images, JSON-able; a contact sheet if a path is given."""
+    from phispace.data.imageset import ImageSet
+    from phispace.data.inspect import contact_sheet, inspect_images
+    from phispace.data.loading import load_images
+
+    ready = isinstance(images, ImageSet)
+    found = images if ready else load_images(images, data_dir=data_dir, size=size, progress=progress)
+    if sheet is not None:
+        contact_sheet(found, Path(sheet))
+    return inspect_images(found)
+
+
+def train(
+    method: str = "supervised",
+    images: str | Path | ImageSet = "digits",
+    *,
+    encoder: str | None = None,
+    out: Path | str | None = None,
+    preset: str | None = None,
+    epochs: int | None = None,
+    settings: Sequence[str] = (),
+    seed: int = 0,
+    resume: bool = False,
+    training: Mapping[str, Any] | None = None,
+    data_dir: Path | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Learn a representation.
+
+    Args:
+        method: a name of `registry("methods")`.
+        images: a name, a path, or an image set.
+        encoder: a name of `registry("encoders")`; by default the method's own.
+        out: the run directory; by default runs/METHOD-IMAGES.
+        preset: one of the method's published settings.
+        epochs: passes over the training images; when resuming, a larger number extends the run.
+        settings: `table.key=value` overrides, as of --set.
+        training: overrides of [training].
+
+    Returns:
+        the run.
+    """
+    from phispace.data.imageset import ImageSet
+    from phispace.training.config import make_config
+    from phispace.training.train import train as run_training
+
+    ready = images if isinstance(images, ImageSet) else None
+    name = ready.name if ready is not None else str(images)
+    target = Path(out) if out is not None else Path("runs") / f"{method}-{Path(name).stem}"
+    config = make_config(
+        method=method,
+        images=name,
+        encoder=encoder,
+        preset=preset,
+        epochs=None if resume else epochs,
+        settings=settings,
+        training={"seed": seed, **{k: v for k, v in (training or {}).items() if v is not None}},
+        data_dir=data_dir,
+        size=size,
+    )
+    return run_training(config, target, images=ready, resume=resume, epochs=epochs, progress=progress)
+
+
+def images_of(
+    run: Run,
+    images: str | Path | ImageSet | None = None,
+    *,
+    data_dir: Path | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """The images a run was trained on, or others at the run's size.
+
+    Raises:
+        DataError: the run's own images changed since, by their fingerprint.
+    """
+    from phispace.data.imageset import ImageSet
+    from phispace.data.loading import load_images
+
+    if isinstance(images, ImageSet):
+        return images
+    own = run.config["images"]
+    options = own.get("options") if images is None else None
+    found = load_images(
+        images or own["name"],
+        data_dir=data_dir or (Path(own["data_dir"]) if own.get("data_dir") else None),
+        size=size or int(run.record["task"]["size"]),
+        options=options,
+        progress=progress,
+    )
+    expected = run.record["images"]["fingerprint"]
+    if images is None and found.fingerprint != expected:
+        raise DataError(
+            f"The images {own['name']!r} are not those that {run.path} was trained on (fingerprint "
+            f"{found.fingerprint[:12]}…, {expected[:12]}… is expected). "
+            "Name the right ones with --images or --data-dir."
+        )
+    return found
+
+
+def embed(
+    run: Run | Path | str,
+    images: str | Path | ImageSet | None = None,
+    *,
+    layers: Sequence[str] = ("features",),
+    checkpoint: str = "best",
+    data_dir: Path | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Embeddings]:
+    """Extract layers of a run for every image, into the run's stores.
+
+    Returns:
+        layer name -> store.
+    """
+    from phispace.embeddings.extract import extract_run
+
+    run = open_run(run)
+    found = images_of(run, images, data_dir=data_dir, size=size, progress=progress)
+    return extract_run(run, found, tuple(layers), checkpoint=checkpoint, progress=progress)
+
+
+def stores_of(
+    source: Run | Path | str,
+    *,
+    layer: str = "features",
+    checkpoint: str = "best",
+    baselines: bool = True,
+    images: str | Path | ImageSet | None = None,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Embeddings]:
+    """The store of a run's layer (or the store at a path), with its baselines when it is a run.
+
+    Returns:
+        label -> store; the first one is the one asked for, then `pixels`, `pca`, `untrained`.
+    """
+    from phispace.embeddings.baselines import pca, pixels
+    from phispace.embeddings.extract import extract_run, extract_untrained
+    from phispace.embeddings.store import Embeddings, is_store
+
+    if not isinstance(source, Run) and is_store(source):
+        return {Path(source).name: Embeddings.open(source)}
+    run = open_run(source)
+    found = images_of(run, images, data_dir=data_dir, progress=progress)
+    main = extract_run(run, found, (layer,), checkpoint=checkpoint, progress=progress)[layer]
+    stores = {f"{layer} @ {checkpoint}": main}
+    if baselines:
+        raw = pixels(found)
+        stores["pixels"] = raw
+        stores["pca"] = pca(raw, min(main.dim, raw.dim, int((raw.splits == "train").sum())))
+        stores["untrained"] = extract_untrained(run, found, (layer,), progress=progress)[layer]
+    return stores
+
+
+def open_run(source: Run | Path | str) -> Run:
+    """The run itself, or the one at a path."""
+    return source if isinstance(source, Run) else Run.open(source)
