@@ -7,13 +7,14 @@ crash.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
+from phispace.storage import jsonable
 
 
 class EvaluationConfig(BaseModel):
@@ -39,6 +40,11 @@ class Scores:
     n: dict[str, int] = field(default_factory=dict)
     caveats: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: what is undefined becomes None."""
+        plain: dict[str, Any] = jsonable(asdict(self))
+        return plain
 
 
 class Evaluation:

@@ -1,0 +1,95 @@
+"""Evaluations by name, over one store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from phispace.embeddings.store import Embeddings
+from phispace.errors import InputError
+from phispace.evaluation import REGISTRY
+from phispace.evaluation.base import Evaluation, Scores
+from phispace.progress import SILENT, Progress
+
+
+def make_evaluation(name: str, options: Mapping[str, Any] | None = None) -> Evaluation:
+    """An evaluation by its registered name.
+
+    Raises:
+        InputError: no such name or option; the known ones are listed.
+    """
+    kind: type[Evaluation] = REGISTRY.get(name)
+    try:
+        config = kind.Config.model_validate(dict(options or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        known = ", ".join(kind.Config.model_fields) or "none"
+        raise InputError(
+            f"Option {where!r} of the evaluation {name!r}: {first['msg']}. Its options: {known}."
+        ) from error
+    return kind(config)
+
+
+def evaluate(
+    embeddings: Embeddings,
+    names: Sequence[str],
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    others: Mapping[str, Embeddings] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Scores]:
+    """Score one store.
+
+    Args:
+        embeddings: the store; test is read by the evaluations, nowhere else.
+        names: registered names, or `["all"]`.
+        options: evaluation -> its options.
+        others: further stores, for evaluations that compare.
+        seed: for draws (samples, bootstrap).
+
+    Returns:
+        name -> scores, in the order of `names`.
+
+    Raises:
+        InputError: an unknown name or option, or the store lacks what an evaluation needs.
+    """
+    progress = progress or SILENT
+    chosen = resolve_names(names)
+    stray = sorted(set(options or {}) - set(chosen))
+    if stray:
+        raise InputError(f"Options are given for {', '.join(stray)}, which is not among {', '.join(chosen)}.")
+    evaluations = [make_evaluation(name, (options or {}).get(name)) for name in chosen]
+    found = {}
+    with progress.task("Scoring", total=len(chosen)) as task:
+        for name, evaluation in zip(chosen, evaluations, strict=True):
+            task.note(evaluation.title)
+            found[name] = evaluation.run(embeddings, others=others, seed=seed)
+            task.advance()
+    return found
+
+
+def resolve_names(names: Sequence[str]) -> list[str]:
+    """Registered names, each once; `["all"]` is all of them.
+
+    Raises:
+        InputError: an unknown name, or none at all.
+    """
+    if isinstance(names, str):
+        names = [names]
+    if list(names) == ["all"]:
+        return REGISTRY.names()
+    chosen = list(dict.fromkeys(REGISTRY.resolve(name) for name in names))
+    if not chosen:
+        raise InputError(f"No evaluation was named. There are: {', '.join(REGISTRY.names())}.")
+    return chosen
+
+
+def score_entry(
+    name: str, scores: Scores, *, store: str, options: Mapping[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """One object for a run's scores.json: evaluation, store, options, `more`, and all of the scores; JSON-able."""
+    return {"evaluation": name, "store": store, "options": dict(options or {}), **more, **scores.as_dict()}

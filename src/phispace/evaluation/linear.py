@@ -1,0 +1,95 @@
+"""The linear probe: how much of the class can be read off by a linear classifier.
+
+Multinomial logistic regression on standardised features (mean 0, deviation 1 on train), trained on the train part
+only; the L2 strength is chosen by accuracy on val (a tie goes to the smaller val loss), and val is not trained on
+afterwards. Test is read once. Source: the protocol of Kornblith, Shlens and Le, Do Better ImageNet Models Transfer
+Better?, CVPR 2019 (arXiv 1805.08974), appendix A.3; departures: standardised features, no refit on train and val.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from phispace.evaluation.base import EvaluationConfig
+from phispace.evaluation.probe import Outcome, Probe
+from phispace.evaluation.protocol import Parts
+
+
+class LinearConfig(EvaluationConfig):
+    """Options of the linear probe."""
+
+    l2: tuple[float, ...] = Field(
+        tuple(10.0**-e for e in range(7)),
+        min_length=1,
+        description="strengths to choose from; scikit-learn's C is 1 / (n l2)",
+    )
+    default_l2: float = Field(1e-3, gt=0, description="strength when there is no val item to choose on")
+    max_iterations: int = Field(500, ge=1, description="of L-BFGS, for each strength")
+    tolerance: float = Field(1e-6, gt=0, description="stop when an iteration lowers the loss by less than this")
+
+
+class LinearProbe(Probe):
+    """Logistic regression on frozen features."""
+
+    name: ClassVar[str] = "linear"
+    title: ClassVar[str] = "linear probe"
+    reference: ClassVar[str] = "Kornblith, Shlens and Le, CVPR 2019 (arXiv 1805.08974), appendix A.3"
+    calibrated: ClassVar[bool] = True
+    Config: ClassVar[type[EvaluationConfig]] = LinearConfig
+    config: LinearConfig
+
+    def classify(self, parts: Parts, seed: int) -> Outcome:
+        from phispace.evaluation.logistic import Standardised, solve_path
+
+        config, train, val = self.config, parts.train, parts.val
+        known, y = np.unique(train.y, return_inverse=True)
+        features = Standardised(train.x)
+        strengths = sorted(set(config.l2), reverse=True) if len(val) else [config.default_l2]
+        solutions = list(solve_path(features, y, len(known), strengths, config.max_iterations, config.tolerance))
+        curve: list[dict[str, Any]] = [
+            {"l2": s.l2, "iterations": s.iterations, "loss": s.loss, "converged": s.converged} for s in solutions
+        ]
+        best = 0
+        if len(val):
+            z = features(val.x)
+            for row, solution in zip(curve, solutions, strict=True):
+                row |= _on_val(solution.log_probability(z).numpy(), known, val.y)
+            best = max(range(len(curve)), key=lambda i: (curve[i]["val_accuracy"], -curve[i]["val_loss"]))
+        chosen = solutions[best]
+        caveats = self._caveats(curve, best, bool(len(val)))
+        if features.varying < train.x.shape[1]:
+            caveats.append(f"{train.x.shape[1] - features.varying:,} of {train.x.shape[1]:,} dimensions do not vary.")
+        probability = np.zeros((len(parts.test), len(parts.classes)))
+        probability[:, known] = np.exp(chosen.log_probability(features(parts.test.x)).numpy().astype(np.float64))
+        return Outcome(
+            known[probability[:, known].argmax(1)],
+            probability,
+            chosen={"l2": chosen.l2, "refit": "none: fitted on train, val is not trained on"},
+            details={"curve": curve},
+            caveats=caveats,
+        )
+
+    def _caveats(self, curve: list[dict[str, Any]], best: int, selected: bool) -> list[str]:
+        caveats = [
+            f"With l2 = {row['l2']:g} the probe had not converged after {row['iterations']} iterations."
+            for row in curve
+            if not row["converged"]
+        ]
+        if not selected:
+            caveats.append(f"There is no val item to choose the L2 strength on; l2 = {curve[best]['l2']:g} was used.")
+        elif len(curve) > 1 and best in (0, len(curve) - 1):
+            caveats.append(f"The chosen l2 = {curve[best]['l2']:g} lies at the edge of the strengths that were tried.")
+        return caveats
+
+
+def _on_val(log_probability: np.ndarray, known: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Accuracy, and mean of -log p over the items whose class train has."""
+    accuracy = float((known[log_probability.argmax(1)] == y).mean())
+    inside = np.isin(y, known)
+    if not inside.any():
+        return {"val_accuracy": accuracy, "val_loss": float("inf")}
+    column = np.searchsorted(known, y[inside])
+    return {"val_accuracy": accuracy, "val_loss": float(-log_probability[inside, column].mean(dtype=np.float64))}

@@ -1,0 +1,138 @@
+"""The protocol's parts of a store: fit on train, choose on val, report on test; test labels choose nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from phispace.embeddings.store import UNKNOWN, Embeddings
+from phispace.errors import InputError
+from phispace.metrics.holdout import hold_out_val
+
+_UNEVEN = 1.5  # largest over smallest class above which plain accuracy misleads
+
+
+@dataclass(frozen=True)
+class Part:
+    """The labelled items of one split, in the order of their ids.
+
+    Attributes:
+        x: float32 (n, D).
+        y: int64 (n,), the store's labels.
+        ids: str (n,).
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a probe works on.
+
+    Attributes:
+        train, val, test: the labelled parts.
+        classes: names of the labels.
+        caveats: what a reader of the scores must know about the parts.
+        undefined: why no score can be given, or None.
+    """
+
+    train: Part
+    val: Part
+    test: Part
+    classes: tuple[str, ...]
+    caveats: list[str] = field(default_factory=list)
+    undefined: str | None = None
+
+    @property
+    def n(self) -> dict[str, int]:
+        return {"train": len(self.train), "val": len(self.val), "test": len(self.test)}
+
+
+def by_id(embeddings: Embeddings, *splits: str, labelled: bool = False) -> Part:
+    """The items of these splits (all if none is named) in the order of their ids, so that a store's row order does
+    not matter; with `labelled` only those of known class."""
+    keep = np.isin(embeddings.splits, splits) if splits else np.ones(len(embeddings), bool)
+    if labelled:
+        keep &= embeddings.labels != UNKNOWN
+    index = np.flatnonzero(keep)
+    index = index[np.argsort(embeddings.ids[index], kind="stable")]
+    # Copied straight to float32; a memory-mapped store is read once, in the order of the file where that is cheap.
+    return Part(np.asarray(embeddings.vectors[index], np.float32), embeddings.labels[index], embeddings.ids[index])
+
+
+def labelled_parts(embeddings: Embeddings) -> Parts:
+    """Train, val and test of a store, as far as they are labelled; without a val part, the protocol's hold-out."""
+    caveats = []
+    for split in ("train", "val", "test"):
+        inside = embeddings.splits == split
+        known = int((inside & (embeddings.labels != UNKNOWN)).sum())
+        if known < inside.sum():
+            caveats.append(f"{known:,} of {inside.sum():,} {split} items are labelled; only these are used.")
+    train, val, test = (by_id(embeddings, split, labelled=True) for split in ("train", "val", "test"))
+    if not len(val) and len(train):
+        away = hold_out_val(train.ids, train.y)
+        val = Part(train.x[away], train.y[away], train.ids[away])
+        train = Part(train.x[~away], train.y[~away], train.ids[~away])
+        if len(val):
+            caveats.append(
+                f"There is no labelled val split: a stratified tenth of train ({len(val):,} items, by a hash of their "
+                "ids) was set aside for it and is not trained on."
+            )
+    return Parts(
+        train, val, test, embeddings.classes, caveats + _about_classes(train, test, embeddings), _undefined(train, test)
+    )
+
+
+def _undefined(train: Part, test: Part) -> str | None:
+    if not len(train) or not len(test):
+        return f"Undefined: {len(train)} labelled train items and {len(test)} labelled test items."
+    if len(np.unique(train.y)) < 2:
+        return "Undefined: all training items are of one class."
+    if (train.x == train.x[0]).all():
+        return "Undefined: all training vectors are equal, the representation has collapsed to a point."
+    return None
+
+
+def _about_classes(train: Part, test: Part, embeddings: Embeddings) -> list[str]:
+    caveats = []
+    classes, counts = np.unique(train.y, return_counts=True)
+    strange = ~np.isin(test.y, classes)
+    if strange.any() and len(train):
+        names = ", ".join(embeddings.classes[c] for c in np.unique(test.y[strange])[:5])
+        caveats.append(
+            f"{strange.sum():,} test items are of classes without training items ({names}); they count as errors."
+        )
+    if len(counts) > 1 and counts.max() > _UNEVEN * counts.min():
+        caveats.append(
+            f"The classes are uneven ({counts.max():,} to {counts.min():,} training items a class): "
+            "read the balanced accuracy and the majority class beside the accuracy."
+        )
+    if len(train) and len(test):
+        seen = {row.tobytes() for row in train.x}
+        repeated = sum(row.tobytes() in seen for row in test.x)
+        if repeated:
+            caveats.append(f"{repeated:,} test vectors are equal to a training vector.")
+    return caveats
+
+
+def shown_split(embeddings: Embeddings, split: str = "auto", labelled: bool = False) -> str:
+    """The part that an evaluation without training looks at: the one asked for, or of test, val, train and unlabelled
+    the first that has items (labelled ones, if that is asked).
+
+    Raises:
+        InputError: the store has no such part.
+    """
+    counted = embeddings.labels != UNKNOWN if labelled else np.ones(len(embeddings), bool)
+    wanted = ("test", "val", "train", "unlabelled") if split == "auto" else (split,)
+    for name in wanted:
+        if (counted & (embeddings.splits == name)).any():
+            return name
+    there = ", ".join(sorted(set(embeddings.splits.tolist()))) or "no item"
+    what = "labelled items" if labelled else "items"
+    raise InputError(f"There are no {what} in split {' or '.join(wanted)}; this store has {there}.")
