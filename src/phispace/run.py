@@ -76,10 +76,7 @@ class Run:
             RunError: the directory holds something already.
         """
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise RunError(f"{path} is a file; a run needs a directory.")
-        if path.is_dir() and any(p.name != "run.lock" for p in path.iterdir()):
-            raise RunError(f"{path} is not empty. Continue the run there with --resume, or choose another --out.")
+        refuse_unless_empty(path)
         run = cls(path, {"status": "running", "created": now(), "config": config, **record})
         storage.write_text(path / "config.toml", tomli_w.dumps(drop_none(config)))
         storage.write_json(path / "run.json", run.record)
@@ -113,6 +110,8 @@ class Run:
         """Checkpoint directories that are whole, in training order (by step)."""
         found = []
         for record in (self.path / "checkpoints").glob("*/checkpoint.json"):
+            if record.parent.name.startswith("."):
+                continue  # the one before `last`, and what is being written
             found.append((int(storage.read_json(record).get("step", 0)), record.parent))
         return [path for _, path in sorted(found, key=lambda pair: (pair[0], pair[1].name))]
 
@@ -175,6 +174,14 @@ def lock_directory(path: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def refuse_unless_empty(path: Path) -> None:
+    """Raise RunError unless a run can begin in this directory; a lock does not count."""
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file; a run needs a directory.")
+    if path.is_dir() and any(not p.name.startswith("run.lock") for p in path.iterdir()):
+        raise RunError(f"{path} is not empty. Continue the run there with --resume, or choose another --out.")
 
 
 def drop_none(value: Any) -> Any:

@@ -84,6 +84,55 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def atomic_directory(path: Path | str, previous: Path | None = None) -> Iterator[Path]:
+    """Yield a new directory beside `path`; on leaving without an error it takes the place of `path`.
+
+    What was at `path` is moved to `previous`, replacing what is there, or removed where none is given. A process that
+    dies in between leaves the old one, under one of the two names, or the new one.
+
+    Raises:
+        StorageError: the disk refused; `path` is as it was.
+    """
+    path = Path(path)
+    old = previous or path.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            _fsync_directory(temporary)
+            if path.exists():
+                remove_directory(old)
+                os.replace(path, old)
+            os.replace(temporary, path)
+            _fsync_directory(path.parent)
+        except OSError as error:
+            raise _refused(path, error) from error
+        if previous is None:
+            remove_directory(old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory, if it is there; under its own name it is whole until it is gone."""
+    if not path.exists():
+        return
+    doomed = path.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    os.replace(path, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def link(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy where the disk has no links. For files that are never changed."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+@contextlib.contextmanager
 def atomic_open(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open for writing atomically (`"wb"` or `"w"`, the latter in UTF-8)."""
     encoding = None if "b" in mode else "utf-8"

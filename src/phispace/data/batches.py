@@ -8,7 +8,7 @@ processes of a machine; a batch gathers its rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,25 +33,26 @@ class Batch(NamedTuple):
 
     views: tuple[Tensor, ...]
     labels: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
 
 
 class Place(NamedTuple):
     """One batch: where in training it is, and which images are in it.
 
-    index: int64 (B,), positions in the image set.
+    positions: int64 (B,), positions in the image set.
     """
 
     epoch: int
     step: int
-    index: np.ndarray
+    positions: np.ndarray
 
 
 class Order(Sampler[Place]):
     """The order of the images, epoch by epoch: a permutation from `rng(seed, "order", epoch)` cut into batches.
 
     With several processes each batch is dealt out among them (image j of a batch goes to process j mod world), so
-    that together they see what a single process sees, and the mean of their losses is its loss.
+    that together they see what a single process sees, and the mean of their losses is its loss. Of an uneven last
+    batch the images that cannot be dealt out evenly are left out. Without `shuffle` the images are dealt out once.
 
     Args:
         items: int64 (N,), positions in the image set.
@@ -81,7 +82,9 @@ class Order(Sampler[Place]):
         if len(items) == 0:
             raise InputError("There are no images to make batches of.")
         if drop_last and len(items) < batch_size:
-            raise InputError(f"There are {len(items)} images, fewer than one batch of {batch_size}, and drop_last is on.")
+            raise InputError(
+                f"There are {len(items)} images, fewer than one batch of {batch_size}, and drop_last is on."
+            )
         self.items = np.asarray(items, np.int64)
         self.batch_size = batch_size
         self.seed = seed
@@ -102,20 +105,29 @@ class Order(Sampler[Place]):
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
+        if not self.shuffle:
+            return steps_per_epoch(len(self.items[self.rank :: self.world]), self.share, self.drop_last)
         return steps_per_epoch(len(self.items), self.batch_size, self.drop_last)
+
+    @property
+    def share(self) -> int:
+        """Images of a full batch that come to this process."""
+        return max(1, self.batch_size // self.world)
 
     def __iter__(self) -> Iterator[Place]:
         # Lightning makes the iterator before it sets the epoch; the body runs at the first `next`, after it.
         epoch = self.epoch
-        order = self.items
-        if self.shuffle:
-            order = order[rng(self.seed, "order", epoch).permutation(len(order))]
         first = self._start[1] if self._start[0] == epoch else 0
+        if self.shuffle:
+            order = self.items[rng(self.seed, "order", epoch).permutation(len(self.items))]
+        else:
+            order = self.items[self.rank :: self.world]
         for step in range(first, len(self)):
-            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-            if self.world > 1:
-                even = len(batch) // self.world * self.world if self.shuffle else len(batch)
-                batch = batch[self.rank : even : self.world]
+            if self.shuffle:
+                batch = order[step * self.batch_size : (step + 1) * self.batch_size]
+                batch = batch[self.rank : len(batch) // self.world * self.world : self.world]
+            else:
+                batch = order[step * self.share : (step + 1) * self.share]
             yield Place(epoch, step, batch)
 
 
@@ -188,5 +200,5 @@ def loader(order: Order, views: Views) -> DataLoader[Batch]:
     return DataLoader(views, sampler=order, batch_size=None, num_workers=0, collate_fn=_as_it_is)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

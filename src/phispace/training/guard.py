@@ -1,0 +1,198 @@
+"""The hooks of a training: counter-based randomness for each step, stopping, and checkpoints at the right moments.
+
+Checkpoints are written where Lightning can go on from: after a step that is not an epoch's last, or after an epoch
+with its validation. What is written in which order: metrics.csv, the named checkpoint, `last`, run.json. So whatever
+moment the process dies at, `last` is older than everything else, and what is newer than it is made again, bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from phispace import storage
+from phispace.errors import DivergedError, RunError
+from phispace.randomness import key
+from phispace.run import Run
+from phispace.training import checkpoints
+from phispace.training.assemble import Plan
+from phispace.training.recorder import Recorder
+from phispace.training.signals import StopSignals, interrupted
+
+_SEED_BITS = 0x7FFF_FFFF_FFFF_FFFF
+#: Epochs shorter than this do not each write `last`, where nothing else is due.
+_SHORT = 10.0
+
+
+class Guard(Callback):
+    """See the module.
+
+    Attributes:
+        best: lowest validation loss, its epoch and the name of its checkpoint (None where it is not kept).
+        stopped_early: whether `patience` ended the training.
+    """
+
+    def __init__(self, run: Run, plan: Plan, recorder: Recorder, signals: StopSignals) -> None:
+        self.run = run
+        self.plan = plan
+        self.recorder = recorder
+        self.signals = signals
+        self.best: dict[str, Any] = {"val_loss": None, "epoch": 0, "checkpoint": None}
+        self.stopped_early = False
+        self.resumed_at: tuple[int, int] | None = None
+        self._saved_at = time.perf_counter()
+        self._folder = run.path / "checkpoints"
+
+    # -- before training
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.signals.install()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.signals.install()
+        self._saved_at = time.perf_counter()
+        if self.resumed_at is not None:
+            return
+        self.recorder.start_sitting(0.0)
+        row = self.recorder.close_epoch(trainer, pl_module, 0)
+        weights = trainer.strategy.lightning_module_state_dict()
+        if trainer.is_global_zero:
+            checkpoints.save_weights(self._folder / checkpoints.UNTRAINED, weights, self._record(row.get("val_loss")))
+        trainer.strategy.barrier("untrained")
+
+    # -- steps
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        step = self.recorder.step
+        if trainer.current_epoch * self.plan.task.steps_per_epoch + batch_idx != step:
+            raise RunError(
+                f"Lightning is at batch {batch_idx} of epoch {trainer.current_epoch + 1}, the run at step {step}; "
+                "they must agree. This version of Lightning resumes in another way than was tested."
+            )
+        path = (step,) if trainer.world_size == 1 else (step, trainer.global_rank)
+        number = key(self.plan.seed, "torch", *path) & _SEED_BITS
+        torch.default_generator.manual_seed(number)
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(number)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        bad, stop, due = self._agree(trainer, self.recorder.bad is not None, self.signals.received, self._due())
+        if bad:
+            self._diverged()
+        last_of_epoch = batch_idx + 1 >= self.plan.task.steps_per_epoch
+        if last_of_epoch:
+            return  # validation comes next; on_train_epoch_end saves
+        if stop or due:
+            self._save(trainer)
+        if stop:
+            raise interrupted(stop, self.run.path, saved=True)
+
+    def _due(self) -> bool:
+        options = self.plan.config.training
+        if options.checkpoint_steps is not None and self.recorder.step % options.checkpoint_steps == 0:
+            return True
+        return time.perf_counter() - self._saved_at >= options.checkpoint_seconds
+
+    def _agree(self, trainer: pl.Trainer, bad: bool, stop: int, due: bool) -> tuple[bool, int, bool]:
+        """The same answers on all processes: what one of them has seen, all act on."""
+        if trainer.world_size == 1:
+            return bad, stop, due
+        flags = torch.tensor([float(bad), float(stop), float(due)], device=trainer.strategy.root_device)
+        flags = trainer.strategy.reduce(flags, reduce_op="max")
+        return bool(flags[0]), int(flags[1]), bool(flags[2])
+
+    def _diverged(self) -> None:
+        what = self.recorder.bad or "The loss is not finite on another process"
+        raise DivergedError(f"{what}; the last good checkpoint is kept. Try a lower learning rate.")
+
+    # -- epochs
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        bad, stop, due = self._agree(trainer, self.recorder.look() is not None, self.signals.received, False)
+        if bad:
+            self._diverged()
+        epoch = trainer.current_epoch + 1
+        row = self.recorder.close_epoch(trainer, pl_module, epoch)
+        loss = row.get("val_loss")
+        policy = self.plan.config.training.checkpoints
+        improved = loss is not None and (self.best["val_loss"] is None or loss < self.best["val_loss"])
+        named = None
+        if policy == "all" or (policy == "improved" and improved):
+            named = f"epoch={epoch:03d}" + ("" if loss is None else f"-val_loss={loss:.4f}")
+        if improved:
+            self.best = {"val_loss": loss, "epoch": epoch, "checkpoint": named}
+        patience = self.plan.config.training.patience
+        self.stopped_early = patience is not None and loss is not None and epoch - self.best["epoch"] >= patience
+        final = self.stopped_early or epoch >= int(self.plan.config.method["epochs"])
+        long = time.perf_counter() - self._saved_at >= min(_SHORT, self.plan.config.training.checkpoint_seconds)
+        _, stop, due = self._agree(trainer, False, self.signals.received or stop, self._due() or long)
+        if named or final or stop or due:
+            self._save(trainer, named)
+            if trainer.is_global_zero:
+                self.run.update(best_checkpoint=self.best["checkpoint"], health=self._health())
+        if self.stopped_early:
+            trainer.should_stop = True
+        if stop and not final:
+            raise interrupted(stop, self.run.path, saved=True)
+
+    def _health(self) -> str | None:
+        return self.recorder.health.verdict if self.recorder.health else None
+
+    # -- checkpoints
+
+    def _record(self, val_loss: float | None) -> dict[str, Any]:
+        steps = self.plan.task.steps_per_epoch
+        epoch, batch = divmod(self.recorder.step, steps)
+        step = self.recorder.step
+        return {"epoch": epoch, "batch": batch, "step": step, "images_seen": self.recorder.images_seen,
+                "val_loss": val_loss}  # fmt: skip
+
+    def _save(self, trainer: pl.Trainer, named: str | None = None) -> None:
+        """Write `last`, and a named one with the same weights. All processes take part."""
+        broken = [n for n, p in trainer.lightning_module.named_parameters() if not bool(torch.isfinite(p).all())]
+        if self.recorder.look() is not None or broken:
+            if broken and self.recorder.bad is None:
+                self.recorder.bad = f"The weights {broken[0]} are not finite at step {self.recorder.step}"
+            self._diverged()
+        options = {"named": named} if named else None
+        trainer.save_checkpoint(self._folder / checkpoints.LAST, weights_only=False, storage_options=options)
+        self._saved_at = time.perf_counter()
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        at_end = self.recorder.step % self.plan.task.steps_per_epoch == 0
+        loss = self.recorder.latest.get("val_loss") if at_end else None
+        checkpoint["phispace"] = {
+            "record": self._record(loss),
+            "recorder": self.recorder.state(trainer),
+            "best": dict(self.best),
+        }
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Mapping[str, Any]
+    ) -> None:
+        state = checkpoint["phispace"]
+        self.recorder.load(state["recorder"], trainer.is_global_zero)
+        self.best = dict(state["best"])
+        self.resumed_at = (int(state["record"]["epoch"]), int(state["record"]["batch"]))
+        if trainer.is_global_zero:
+            self._drop_newer()
+        self.recorder.task.advance(self.recorder.step)
+
+    def _drop_newer(self) -> None:
+        """Remove what was written after the checkpoint that training goes on from; it will be made again."""
+        for path in self.run.checkpoints():
+            record = checkpoints.read_record(path)
+            if int(record["step"]) > self.recorder.step and path.name != checkpoints.LAST:
+                storage.remove_directory(path)
+        self.run.update(best_checkpoint=self.best["checkpoint"])

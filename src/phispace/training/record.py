@@ -1,0 +1,85 @@
+"""What `run.json` says of a training."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from phispace.encoders.build import count_parameters, multiply_adds
+from phispace.methods.base import Method
+from phispace.provenance import arguments
+from phispace.run import Run, now
+from phispace.training.assemble import Plan, task_record
+from phispace.training.precision import Choice
+from phispace.training.resume import split_counts
+
+if TYPE_CHECKING:
+    from phispace.training.guard import Guard
+
+
+def first_record(
+    plan: Plan, method: Method, speed: dict[str, Any], choice: Choice, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """The record of a run that begins."""
+    images, encoder = plan.images, method.encoder
+    return {
+        "id": secrets.token_hex(8),
+        "argv": arguments(),
+        "seed": plan.seed,
+        "provenance": provenance,
+        "sittings": [{"began": now(), "provenance": provenance}],
+        "images": {
+            "name": images.name,
+            "items": split_counts(images),
+            "trained_on": len(plan.items.train),
+            "validated_on": len(plan.items.val),
+            "shape": list(images.shape),
+            "classes": list(images.classes),
+            "fingerprint": images.fingerprint,
+            "quarantined": len(images.quarantine),
+            "source": dict(images.source),
+        },
+        "task": task_record(plan.task),
+        "encoder": {
+            "name": plan.config.encoder.name,
+            "layers": list(encoder.layers),
+            "width": encoder.width(),
+            "parameters": count_parameters(encoder),
+            "multiply_adds": multiply_adds(encoder),
+        },
+        "method": {"name": plan.config.method["name"], "title": method.title, "reference": method.reference,
+                   "parameters": sum(p.numel() for p in method.parameters())},
+        "choices": {
+            **speed,
+            "precision": choice.precision,
+            "precision_reason": choice.reason,
+            "precision_seconds": choice.seconds,
+            "drop_last": plan.drop_last,
+            "channels_last": True,
+        },
+    }  # fmt: skip
+
+
+def result_record(run: Run, plan: Plan, guard: Guard) -> dict[str, Any]:
+    """Fields of the record when training is complete."""
+    recorder = guard.recorder
+    rows = {row["epoch"]: row for row in recorder.rows}
+    best = rows.get(guard.best["epoch"], {}) if guard.best["val_loss"] is not None else {}
+    result = {
+        "epochs": recorder.latest.get("epoch", 0),
+        "steps": recorder.step,
+        "images_seen": recorder.images_seen,
+        "minutes": round(recorder.seconds / 60, 3),
+        "best_epoch": guard.best["epoch"] or None,
+        "best_val_loss": guard.best["val_loss"],
+        "best_val_accuracy": best.get("val_accuracy"),
+        "stopped_early": guard.stopped_early,
+    }
+    return {
+        "status": "completed",
+        "completed": now(),
+        "error": None,
+        "result": {k: v for k, v in result.items() if v is not None},
+        "best_checkpoint": guard.best["checkpoint"],
+        "health": recorder.health.verdict if recorder.health else None,
+    }

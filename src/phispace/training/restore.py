@@ -1,0 +1,38 @@
+"""A trained method back from its run, without the images."""
+
+from __future__ import annotations
+
+import torch
+
+from phispace.errors import DataError
+from phispace.methods.base import Method
+from phispace.run import Run
+from phispace.training.assemble import build_method, read_task
+from phispace.training.checkpoints import load_weights
+from phispace.training.config import RunConfig
+
+
+def load_method(run: Run, checkpoint: str = "best") -> Method:
+    """The method of a run with a checkpoint's weights, in evaluation mode, on the CPU.
+
+    Args:
+        run: the run.
+        checkpoint: a checkpoint's name, `best` or `last`.
+
+    Raises:
+        RunError: no such checkpoint.
+        DataError: damaged weights, or weights that do not fit the configuration.
+        InputError: the method or encoder is not registered here.
+    """
+    place = run.checkpoint(checkpoint)
+    if "task" not in run.record:
+        raise DataError(f"{run.path / 'run.json'} does not say what the run was trained for (no `task`).")
+    config = RunConfig.build(run.config)
+    with torch.random.fork_rng(devices=[]):
+        method = build_method(config, read_task(run.record["task"]))
+    setattr(method, "run_seed", config.training.seed)  # noqa: B010 (as in assemble.make_method)
+    try:
+        method.load_state_dict(load_weights(place), strict=True)
+    except RuntimeError as error:
+        raise DataError(f"{place} does not fit the run's configuration: {error}") from error
+    return method.eval()

@@ -1,0 +1,106 @@
+"""Going on with a run: what must be as it was, and what may differ.
+
+A run goes on with its own configuration and its own images; anything else would be another run under the same name.
+Only the number of epochs may grow. What concerns the machine alone (where data lie, how often is saved or logged,
+threads) may differ.
+
+More epochs: with a constant rate the longer run is the one that would have been made at once, bit for bit. Cosine and
+triangular rates are laid out over all epochs, so the rate is computed anew from here on with the new total: it jumps.
+That is said, and kept in the run's record under `extensions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from phispace.data.imageset import ImageSet
+from phispace.errors import RunError
+from phispace.run import Run, now
+from phispace.training.config import RunConfig, difference
+
+MAY_DIFFER = frozenset({
+    "images.data_dir", "training.threads", "training.checkpoint_seconds", "training.checkpoint_steps",
+    "training.log_every", "training.tensorboard",
+})  # fmt: skip
+
+
+def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> RunConfig:
+    """The configuration to go on with: the run's own, with more epochs if wanted.
+
+    Args:
+        asked: what the user asks for now, or None for what the run was asked for.
+        epochs: new number of epochs, or None for what `asked` says.
+
+    Raises:
+        RunError: an option differs (all are listed), or fewer epochs are asked for than are done.
+    """
+    own = RunConfig.build(run.config)
+    wanted = asked or own
+    changed = [
+        f"{name}: {_show(old)} -> {_show(new)}"
+        for name, old, new in difference(own.tables(), wanted.tables())
+        if name not in MAY_DIFFER and name != "method.epochs" and not _resolved(run, name, old, new)
+    ]
+    if changed:
+        raise RunError(
+            f"{run.path} was begun with other options; a run goes on with its own. Changed: {'; '.join(changed)}. "
+            "Leave them out, or choose another --out."
+        )
+    had, total = int(own.method["epochs"]), epochs
+    if total is None:
+        total = int(wanted.method["epochs"]) if asked is not None else had
+    if total < had:
+        raise RunError(f"{run.path} is a run of {had} epochs; it can be extended, not shortened to {total}.")
+    tables = wanted.tables()
+    return RunConfig.build({**tables, "method": {**tables["method"], "epochs": total}})
+
+
+def _resolved(run: Run, name: str, old: Any, new: Any) -> bool:
+    """Whether the difference is only that `auto` is written out."""
+    choice = run.record.get("choices", {}).get(name.removeprefix("training."))
+    return "auto" in (old, new) and choice is not None and choice in (old, new)
+
+
+def _show(value: Any) -> str:
+    return "(none)" if value is None else repr(value)
+
+
+def check_images(run: Run, images: ImageSet) -> None:
+    """Raise RunError unless these are the images that the run was begun with."""
+    record = run.record.get("images", {})
+    if images.fingerprint == record.get("fingerprint"):
+        return
+    old, new = record.get("items", {}), split_counts(images)
+    parts = [f"{name}: {old.get(name, 0)} -> {new.get(name, 0)}" for name in {**old, **new}]
+    raise RunError(
+        f"{run.path} was trained on other images: fingerprint {str(record.get('fingerprint'))[:12]}… then, "
+        f"{images.fingerprint[:12]}… now ({', '.join(parts)} items; shape {record.get('shape')} -> "
+        f"{list(images.shape)}). A run goes on with its own images."
+    )
+
+
+def split_counts(images: ImageSet) -> dict[str, int]:
+    """Items by split."""
+    return {split: sum(classes.values()) for split, classes in images.counts().items()}
+
+
+def reopened(run: Run, config: RunConfig, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the record that change when a run goes on."""
+    had, total = int(run.config["method"]["epochs"]), int(config.method["epochs"])
+    fields: dict[str, Any] = {"status": "running", "error": None, "config": config.tables()}
+    fields["sittings"] = [*run.record.get("sittings", []), {"began": now(), "provenance": provenance}]
+    if total > had:
+        note = {"from": had, "to": total, "at": now(), "schedule": config.method.get("schedule")}
+        fields["extensions"] = [*run.record.get("extensions", []), note]
+    return fields
+
+
+def extension_caveat(config: RunConfig, had: int) -> str | None:
+    """What a user who asks for more epochs must know, or None."""
+    total, schedule = int(config.method["epochs"]), config.method.get("schedule", "constant")
+    if total <= had or (schedule == "constant" and not config.method.get("warmup")):
+        return None
+    return (
+        f"The schedule {schedule!r} is laid out over all epochs; from here on the learning rate follows the one for "
+        f"{total} epochs, so it jumps. A new run of {total} epochs would end elsewhere."
+    )
