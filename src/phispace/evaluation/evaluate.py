@@ -1,7 +1,8 @@
-"""Evaluations by name, over one store."""
+"""Evaluations by name: over one store, and over several beside each other."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation import REGISTRY
 from phispace.evaluation.base import Evaluation, Scores
+from phispace.metrics.intervals import wilson
 from phispace.progress import SILENT, Progress
 
 
@@ -88,8 +90,59 @@ def resolve_names(names: Sequence[str]) -> list[str]:
     return chosen
 
 
-def score_entry(
-    name: str, scores: Scores, *, store: str, options: Mapping[str, Any] | None = None, **more: Any
-) -> dict[str, Any]:
-    """One object for a run's scores.json: evaluation, store, options, `more`, and all of the scores; JSON-able."""
-    return {"evaluation": name, "store": store, "options": dict(options or {}), **more, **scores.as_dict()}
+def score_entry(name: str, scores: Scores, *, store: str, options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """One object of scores.json: evaluation, store, options, `more`, and all of the scores; plain values for JSON."""
+    return {"evaluation": name, "store": store, "options": dict(options), **more, **scores.as_dict()}
+
+
+def score_table(
+    stores: Mapping[str, Embeddings],
+    names: Sequence[str],
+    *,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Score several stores, a method's and its baselines, beside each other.
+
+    A store that lacks what an evaluation needs has an entry whose value is None, with the reason in its caveats: the
+    table of a foreign or unlabelled store is still a table.
+
+    Args:
+        stores: label -> store, for example {"fc1": ..., "untrained": ..., "pca": ..., "pixels": ...}.
+        names: registered evaluations, or `["all"]`.
+        options: evaluation -> its options.
+
+    Returns:
+        entries as `score_entry` makes them, by evaluation, then store. Where the evaluation names classes, one of the
+        store `majority` follows: the accuracy of always naming train's commonest class.
+
+    Raises:
+        InputError: an unknown name or option.
+    """
+    progress = progress or SILENT
+    evaluations = {name: make_evaluation(name, (options or {}).get(name)) for name in resolve_names(names)}
+    entries = []
+    with progress.task("Scoring", total=len(stores) * len(evaluations)) as task:
+        for name, evaluation in evaluations.items():
+            used = evaluation.config.model_dump(mode="json")
+            majority = None
+            for label, store in stores.items():
+                task.note(f"{evaluation.title} of {label}")
+                try:
+                    scores = evaluation.run(store, seed=seed)
+                except InputError as error:
+                    scores = Scores({evaluation.primary: float("nan")}, caveats=[str(error)])
+                entries.append(score_entry(name, scores, store=label, options=used))
+                majority = majority or _majority_of(scores)
+                task.advance()
+            if majority is not None:
+                entries.append(score_entry(name, majority, store="majority", options=used))
+    return entries
+
+
+def _majority_of(scores: Scores) -> Scores | None:
+    value, n = scores.metrics.get("majority", float("nan")), scores.n.get("test", 0)
+    if not math.isfinite(value) or not n:
+        return None
+    return Scores({"accuracy": value}, {"accuracy": wilson(round(value * n), n)}, scores.n)

@@ -4,7 +4,8 @@ CKA(X, Y) = HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)).
 Sources: Kornblith et al., ICML 2019 (arXiv 1905.00414), equation for feature space; the unbiased HSIC_1 of Song et al.,
 JMLR 2012, equation 5; minibatches as in Nguyen, Raghu and Kornblith, ICLR 2021 (arXiv 2010.15327), equation 2.
 
-Everything is computed in feature space: memory grows with N D and D^2, never with N^2.
+From features everything is computed in feature space: memory grows with N D and D^2, never with N^2. Where many
+representations of a few items are compared with each other, `centred_gram` keeps each as (N, N), however wide it is.
 """
 
 from __future__ import annotations
@@ -112,3 +113,22 @@ def cka_of_grams(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741 - K and L
     if not k.any() or not l.any():
         return float("nan")
     return float((k * l).sum())
+
+
+def centred_gram(x: Any) -> np.ndarray:
+    """The centred linear Gram matrix of x (N, D), float64 (N, N), scaled to a Frobenius norm of 1 (0 stays 0)."""
+    x, _ = _pair(x, x)
+    gram = x @ x.T
+    norm = np.linalg.norm(gram)
+    return gram / norm if norm > 0 else gram
+
+
+def cka_of_grams(a: np.ndarray, b: np.ndarray) -> float:
+    """Linear CKA of two representations from their centred Gram matrices (N, N): that of `linear_cka`.
+
+    Raises:
+        InputError: different numbers of items.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"The Gram matrices have shapes {a.shape} and {b.shape}; they must be of the same items.")
+    return _ratio(float((a * b).sum()), float((a * a).sum()), float((b * b).sum()))
