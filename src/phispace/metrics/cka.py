@@ -96,26 +96,6 @@ def minibatch_cka(batches: Iterable[tuple[Any, Any]]) -> float:
 
 
 def centred_gram(x: Any) -> np.ndarray:
-    """Inner products of the centred items of x (N, D), float64 (N, N): all that linear CKA needs of a wide layer.
-
-    Scaled to a Frobenius norm of 1; all zero if x does not vary, `nan` if it is not finite.
-    """
-    x, _ = _pair(x, x)
-    gram = x @ x.T
-    norm = float(np.linalg.norm(gram))
-    return gram / norm if norm > 0 else gram
-
-
-def cka_of_grams(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741 - K and L are the names of the source
-    """Linear CKA from two of `centred_gram`: their inner product; `nan` if either representation does not vary."""
-    if k.shape != l.shape:
-        raise InputError(f"The Gram matrices are {k.shape} and {l.shape}; they must be of the same items.")
-    if not k.any() or not l.any():
-        return float("nan")
-    return float((k * l).sum())
-
-
-def centred_gram(x: Any) -> np.ndarray:
     """The centred linear Gram matrix of x (N, D), float64 (N, N), scaled to a Frobenius norm of 1 (0 stays 0)."""
     x, _ = _pair(x, x)
     gram = x @ x.T
