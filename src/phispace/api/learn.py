@@ -35,8 +35,10 @@ def inspect(
     from phispace.data.inspect import contact_sheet, inspect_images
     from phispace.data.loading import load_images
 
-    ready = isinstance(images, ImageSet)
-    found = images if ready else load_images(images, data_dir=data_dir, size=size, progress=progress)
+    if isinstance(images, ImageSet):
+        found = images
+    else:
+        found = load_images(images, data_dir=data_dir, size=size, progress=progress)
     if sheet is not None:
         contact_sheet(found, Path(sheet))
     return inspect_images(found)

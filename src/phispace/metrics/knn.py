@@ -63,7 +63,7 @@ def nearest(
     position = np.empty((len(queries), k), np.int64)
     items = _Prepared(gallery, metric)
     rows = max(1, _BLOCK_ELEMENTS // len(gallery))
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):  # a training may ask inside its bf16 region
         for start in range(0, len(queries), rows):
             stop = min(start + rows, len(queries))
             block = items.prepare(queries[start:stop])

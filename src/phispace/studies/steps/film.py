@@ -125,7 +125,7 @@ def _comparable(summary: dict[str, float], options: FilmOptions) -> Finding:
 
 
 def _settled(film: MapFilm, options: FilmOptions) -> Finding:
-    """Settled: the last third of the checkpoints exchanges under a tenth of the neighbours, or a quarter of the first's."""
+    """Settled: the last third of the film exchanges under a tenth of the neighbours, or a quarter of the first's."""
     churn = [row["churn"] for row in film.table if math.isfinite(row.get("churn", math.nan))]
     third = max(1, len(churn) // 3)
     if len(churn) < 3:
