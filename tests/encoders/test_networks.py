@@ -70,7 +70,7 @@ def test_convnet_starts_as_keras_does():
     assert (encoder.stages["conv3"].bias == 0).all()
     norm = build_encoder("convnet4", 3, 32).stages["block1"][0]
     assert norm.eps == 1e-3
-    assert norm._floor == pytest.approx(0.01)
+    assert norm.least_momentum == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("convolutions", [2, 4])

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 KERAS_EPSILON = 1e-3
 KERAS_MOMENTUM = 0.01  # torch's sense: the share of the new batch; 0.99 in Keras' sense
 
 
-class _FromTheStart:
+class _FromTheStart(_BatchNorm):
     """The running statistics are the plain average of the batches until that weighs a batch less than `momentum`.
 
     With a momentum of 0.01 torch's (and Keras') running statistics keep 0.99^n of their arbitrary start, a third
     after 100 steps, which ruins the evaluation of short runs. From step 1 / momentum on, this is the usual rule.
     A batch with one value a channel has no variance; it is normalised with the running statistics.
+
+    Args:
+        width: channels.
+        eps, momentum: in torch's sense; the defaults are Keras'.
+        scale: whether the scale is learnt (the shift always is).
     """
 
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
-    weight: Tensor
-    bias: Tensor
-    eps: float
-    momentum: float | None
-    training: bool
-
-    _floor: float
-    _seen: int | None = None
+    def __init__(
+        self, width: int, eps: float = KERAS_EPSILON, momentum: float = KERAS_MOMENTUM, scale: bool = True
+    ) -> None:
+        super().__init__(width, eps=eps, momentum=momentum)
+        self.least_momentum = momentum
+        self._seen: int | None = None
+        self.weight.requires_grad_(scale)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return super().forward(x)  # type: ignore[misc]
+            return super().forward(x)
         if x.numel() == x.shape[1]:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
@@ -42,40 +43,20 @@ class _FromTheStart:
         if self._seen is None:
             self._seen = 0 if self.num_batches_tracked is None else int(self.num_batches_tracked)
         self._seen += 1
-        self.momentum = max(self._floor, 1.0 / self._seen)
-        return super().forward(x)  # type: ignore[misc]
+        self.momentum = max(self.least_momentum, 1.0 / self._seen)
+        return super().forward(x)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._seen = None  # counted anew from the loaded number of batches
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[misc]
+        super()._load_from_state_dict(*args, **kwargs)
 
 
 class BatchNorm2d(_FromTheStart, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d`, see `_FromTheStart`.
-
-    Args:
-        width: channels.
-        eps, momentum: in torch's sense; the defaults are Keras'.
-        scale: whether there is a learnt scale (the shift always is).
-    """
-
-    def __init__(
-        self, width: int, eps: float = KERAS_EPSILON, momentum: float = KERAS_MOMENTUM, scale: bool = True
-    ) -> None:
-        nn.BatchNorm2d.__init__(self, width, eps=eps, momentum=momentum)
-        self._floor = momentum
-        self.weight.requires_grad_(scale)
+    """`torch.nn.BatchNorm2d` with `_FromTheStart`'s statistics."""
 
 
 class BatchNorm1d(_FromTheStart, nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d`, see `BatchNorm2d`."""
-
-    def __init__(
-        self, width: int, eps: float = KERAS_EPSILON, momentum: float = KERAS_MOMENTUM, scale: bool = True
-    ) -> None:
-        nn.BatchNorm1d.__init__(self, width, eps=eps, momentum=momentum)
-        self._floor = momentum
-        self.weight.requires_grad_(scale)
+    """`torch.nn.BatchNorm1d` with `_FromTheStart`'s statistics."""
 
 
 def glorot_(module: nn.Module) -> None:
@@ -84,4 +65,4 @@ def glorot_(module: nn.Module) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
-                torch.nn.init.zeros_(layer.bias)
+                nn.init.zeros_(layer.bias)

@@ -88,8 +88,9 @@ class SpeedNet(Encoder):
     ) -> None:
         super().__init__(channels, size)
         act = {"gelu": nn.GELU, "silu": nn.SiLU, "relu": nn.ReLU}[activation]
-        whiten = Whiten(channels, epsilon)
-        self.stages["normalise"] = Normalise(channels)
+        normalise, whiten = Normalise(channels), Whiten(channels, epsilon)
+        self._measured = (normalise, whiten)  # a tuple: not registered twice
+        self.stages["normalise"] = normalise
         self.stages["whiten"] = nn.Sequential(whiten, act())
         inputs, side = whiten.filters, size - 1
         for number, width in enumerate(widths, start=1):
@@ -107,11 +108,10 @@ class SpeedNet(Encoder):
     def initialise(self, images: np.ndarray, generator: torch.Generator) -> None:
         """Measure mean and standard deviation on all images, the whitening on up to 5,000 drawn ones."""
         super().initialise(images, generator)
+        normalise, whiten = self._measured
         chosen = torch.randperm(len(images), generator=generator)[:SAMPLE].sort().values.numpy()
-        device = self.stages["normalise"].mean.device
-        x = torch.from_numpy(images[chosen]).to(device).permute(0, 3, 1, 2).float() / 255
-        whiten = self.stages["whiten"][0]
-        whiten.measure(self.stages["normalise"](x))
+        x = torch.from_numpy(images[chosen]).to(normalise.mean.device).permute(0, 3, 1, 2).float() / 255
+        whiten.measure(normalise(x))
 
 
 class _GlobalMaximum(nn.Module):

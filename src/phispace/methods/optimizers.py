@@ -1,8 +1,14 @@
 """Optimisers and learning rates by name, for every method.
 
-Two groups of parameters: filters and matrices (two axes or more), which are decayed, and biases and normalisation,
-which are not unless `decay_all` is on, and which may have a rate of their own (`bias_rate`). Decay is coupled (added to
-the gradient) in adam and sgd, decoupled in adamw and muon; per step and unit of learning rate in both senses.
+    adam      betas 0.9 and 0.999, epsilon 1e-8 by default; decay added to the gradient
+    adamw     the same with decoupled decay
+    sgd       momentum, Nesterov by default; decay added to the gradient
+    muon      orthogonalised momentum for the encoder's filters and matrices, adamw for the rest, one rate for both
+    muon-sgd  the same with weights of fixed norm, sgd for the rest (`bias_rate` and `head_rate` set its rates)
+
+Three groups of parameters: the encoder's filters and matrices (two axes or more), those outside it (`head_rate`), and
+biases and normalisation (`bias_rate`), which are not decayed unless `decay_all` is on. Decay is per step and unit of
+learning rate.
 """
 
 from __future__ import annotations
@@ -16,8 +22,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from phispace.errors import InputError
 from phispace.methods.base import MethodConfig
-from phispace.methods.muon import MuonWithAdamW
+from phispace.methods.muon import Muon
 
+OPTIMIZERS = ("adam", "adamw", "sgd", "muon", "muon-sgd")
 SCHEDULES = ("constant", "cosine", "triangular")
 
 
@@ -25,8 +32,7 @@ def build(method: nn.Module, config: MethodConfig, total_steps: int) -> dict[str
     """What Lightning's `configure_optimizers` returns: one optimiser and a rate that changes every step.
 
     Args:
-        method: its trainable parameters are optimised; in muon, those of `method.encoder` with two axes or more are
-            orthogonalised and the rest is left to adamw.
+        method: its trainable parameters are optimised; see the module for their groups.
         config: see `MethodConfig`.
         total_steps: steps from first to last.
 
@@ -55,37 +61,43 @@ def make_optimizer(method: nn.Module, config: MethodConfig) -> torch.optim.Optim
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=nesterov, fused=True)
-    if config.optimizer == "muon":
-        return MuonWithAdamW(
-            groups, lr=rate, momentum=config.momentum, nesterov=config.nesterov, betas=betas, eps=config.epsilon
+    if config.optimizer in ("muon", "muon-sgd"):
+        rest = "adamw" if config.optimizer == "muon" else "sgd"
+        for group in groups:
+            if group["name"] == "encoder":
+                group.update(rule="muon", momentum=config.muon_momentum)
+            else:
+                group.update(rule=rest, momentum=config.momentum)
+        return Muon(
+            groups,
+            lr=rate,
+            nesterov=config.nesterov,
+            ns_steps=5 if config.optimizer == "muon" else 3,
+            unit_filters=config.optimizer == "muon-sgd",
+            betas=betas,
+            eps=config.epsilon,
         )
-    raise InputError(f"There is no optimiser named {config.optimizer!r}; there are: adam, adamw, sgd, muon.")
+    raise InputError(f"There is no optimiser named {config.optimizer!r}; there are: {', '.join(OPTIMIZERS)}.")
 
 
 def parameter_groups(method: nn.Module, config: MethodConfig) -> list[dict[str, Any]]:
-    """Filters and matrices, then biases and normalisation, with their decay and rate; empty groups are left out.
-
-    In muon the filters and matrices of `method.encoder` are a group of their own, marked `orthogonal`.
-    """
+    """Groups `encoder`, `heads` (filters and matrices) and `vectors`, with decay and rate; empty ones left out."""
     trainable = [p for p in method.parameters() if p.requires_grad]
     encoder = getattr(method, "encoder", None)
-    inner = set(encoder.parameters()) if config.optimizer == "muon" and isinstance(encoder, nn.Module) else set()
+    inner = set(encoder.parameters()) if isinstance(encoder, nn.Module) else set()
     weights = [p for p in trainable if p.ndim >= 2]
-    # A decay of the same size per step, whatever the rate: the published recipes with a bias_rate have it so.
-    vector_decay = config.weight_decay / config.bias_rate if config.decay_all else 0.0
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in weights if p in inner], "weight_decay": config.weight_decay},
-        {"params": [p for p in weights if p not in inner], "weight_decay": config.weight_decay},
-        {
-            "params": [p for p in trainable if p.ndim < 2],
-            "weight_decay": vector_decay,
-            "lr": config.learning_rate * config.bias_rate,
-        },
+    # Where all is decayed, the decay of a step is the same for all, whatever the rates: so the published recipes.
+    everywhere = config.weight_decay if config.decay_all else 0.0
+    parts = (
+        ("encoder", [p for p in weights if p in inner], 1.0, config.weight_decay),
+        ("heads", [p for p in weights if p not in inner], config.head_rate, config.weight_decay / config.head_rate),
+        ("vectors", [p for p in trainable if p.ndim < 2], config.bias_rate, everywhere / config.bias_rate),
+    )
+    return [
+        {"name": name, "params": params, "lr": config.learning_rate * factor, "weight_decay": decay}
+        for name, params, factor, decay in parts
+        if params
     ]
-    if config.optimizer == "muon":
-        for place, group in enumerate(groups):
-            group["orthogonal"] = place == 0
-    return [group for group in groups if group["params"]]
 
 
 def rate_factor(step: int, total: int, schedule: str, warmup: float, start: float, end: float) -> float:

@@ -31,7 +31,9 @@ UNKNOWN = -1
 class SupervisedConfig(MethodConfig):
     """Options of the supervised network."""
 
-    head: Literal["linear", "linear-bn"] = Field("linear", description="dense layer; with batch normalisation after it")
+    head: Literal["linear", "linear-bn", "linear-no-bias"] = Field(
+        "linear", description="dense layer; with batch normalisation after it; without a bias"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target that is spread over all classes")
     logit_scale: float = Field(1.0, gt=0, description="factor of the logits")
     test_time: Literal["none", "mirror", "mirror-shift"] = Field(
@@ -62,6 +64,27 @@ class Supervised(Method):
                 "schedule": "constant",
             },
         },
+        "fast": {
+            "encoder": {"name": "speednet"},
+            "method": {
+                "head": "linear-no-bias",
+                "logit_scale": 1 / 9,
+                "label_smoothing": 0.2,
+                "optimizer": "sgd",
+                "learning_rate": 1.5,
+                "momentum": 0.85,
+                "weight_decay": 0.00133,
+                "decay_all": True,
+                "bias_rate": 64.0,
+                "batch_size": 1024,
+                "epochs": 10,
+                "schedule": "triangular",
+                "warmup": 0.23,
+                "rate_start": 0.2,
+                "rate_end": 0.07,
+                "views": "translate-flip",
+            },
+        },
     }
 
     config: SupervisedConfig
@@ -71,10 +94,9 @@ class Supervised(Method):
         if len(task.classes) < 1:
             raise InputError("Supervised training needs images with classes; these have none.")
         classes = len(task.classes)
-        normalised = config.head == "linear-bn"
-        # A bias before batch normalisation changes nothing.
-        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(encoder.width(), classes, bias=not normalised)]
-        if normalised:
+        # A bias before batch normalisation would change nothing.
+        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(encoder.width(), classes, bias=config.head == "linear")]
+        if config.head == "linear-bn":
             layers.append(BatchNorm1d(classes))
         self.head = nn.Sequential(*layers)
         glorot_(self.head)
