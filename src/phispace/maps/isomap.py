@@ -16,9 +16,9 @@ _BLOCK = 2000
 
 
 class IsomapConfig(ProjectionConfig):
-    n_neighbors: int = Field(10, ge=2)
+    n_neighbors: int = Field(default=10, ge=2)
     """At most N - 1 is used."""
-    landmarks: int = Field(5000, ge=10, le=20_000)
+    landmarks: int = Field(default=5000, ge=10, le=20_000)
     """Above this many items, so many drawn ones are fitted and the others placed among them: the fit takes N^2 memory
     and N^3 time (7 s at 5,000)."""
     metric: Literal["euclidean", "cosine"] = "euclidean"

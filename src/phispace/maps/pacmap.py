@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import Any, ClassVar, Literal
 
@@ -13,10 +14,10 @@ from phispace.progress import Progress
 
 
 class PaCMAPConfig(ProjectionConfig):
-    n_neighbors: int = Field(10, ge=2)
+    n_neighbors: int = Field(default=10, ge=2)
     """At most N / 5 is used: neighbours, mid-near and further pairs are drawn without overlap."""
-    mn_ratio: float = Field(0.5, gt=0)
-    fp_ratio: float = Field(2.0, gt=0, le=3)
+    mn_ratio: float = Field(default=0.5, gt=0)
+    fp_ratio: float = Field(default=2.0, gt=0, le=3)
     metric: Literal["euclidean", "cosine"] = "euclidean"
 
 
@@ -38,8 +39,10 @@ class PaCMAPProjection(Projection):
         self, vectors: np.ndarray, start: np.ndarray | None, seed: int, progress: Progress
     ) -> tuple[np.ndarray, dict[str, Any]]:
         with progress.task("PaCMAP (compiles on first use)", total=None), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a seed was set
+            warnings.simplefilter("ignore")
             from pacmap import PaCMAP
+
+            logging.getLogger("pacmap").setLevel(logging.ERROR)
 
             n_neighbors = max(2, min(self.config.n_neighbors, len(vectors) // 5))
             model = PaCMAP(
@@ -49,5 +52,7 @@ class PaCMAPProjection(Projection):
                 FP_ratio=self.config.fp_ratio,
                 random_state=seed,
             )
-            xy = model.fit_transform(vectors, init="pca")
+            # The library starts from two principal components, which a single dimension does not have.
+            missing = max(0, 2 - vectors.shape[1])
+            xy = model.fit_transform(np.pad(vectors, ((0, 0), (0, missing))), init="pca")
         return xy, {"n_neighbors": n_neighbors}

@@ -13,6 +13,7 @@ from phispace.randomness import rng
 
 NEIGHBOURS = 10
 QUERIES = 2000
+MEASURES = ("trustworthiness", "continuity", "knn_recall", "class_agreement", "class_agreement_representation", "leak")
 _BLOCK = 32_000_000  # distances held at once: 128 MB in float32
 
 
@@ -45,8 +46,7 @@ def measure(
     """
     n = len(vectors)
     k = min(k, (n - 1) // 2)
-    names = ("trustworthiness", "continuity", "knn_recall", "class_agreement", "class_agreement_representation", "leak")
-    undefined = dict.fromkeys(names, float("nan")) | {"k": float(k), "queries": 0.0}
+    undefined = dict.fromkeys(MEASURES, float("nan")) | {"k": float(k), "queries": 0.0}
     if k < 1 or (xy == xy[0]).all() or (vectors == vectors[0]).all():
         return undefined
     asked = np.arange(n) if n <= queries else np.sort(rng(0, "map-quality", n).choice(n, queries, replace=False))

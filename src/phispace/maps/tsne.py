@@ -18,25 +18,25 @@ from phispace.randomness import rng
 EXACT_COST = 4e12
 """N * N * D up to which neighbours are exact (60,000 vectors of 1,000 values); above it Annoy finds them."""
 FFT_FROM = 3000
-"""From here the interpolated gradient is the faster one: 9.1 against 20.6 CPU seconds at 5,000 items, equal at 2,000."""
+"""From here the interpolated gradient is the faster one: 9 against 21 CPU seconds at 5,000 items, equal at 2,000."""
 _EVERY = 25
 
 
 class TSNEConfig(ProjectionConfig):
-    perplexity: float = Field(30.0, ge=1)
+    perplexity: float = Field(default=30.0, ge=1)
     """Effective number of neighbours; at most (N - 1) / 3 is used."""
     metric: Literal["euclidean", "cosine"] = "euclidean"
     initialization: Literal["pca", "random"] = "pca"
     """Where a map without `start` begins, at a deviation of 1e-4."""
-    exaggeration: float = Field(12.0, ge=1)
-    exaggeration_iterations: int = Field(250, ge=0)
-    iterations: int = Field(500, ge=0)
+    exaggeration: float = Field(default=12.0, ge=1)
+    exaggeration_iterations: int = Field(default=250, ge=0)
+    iterations: int = Field(default=500, ge=0)
     start_scale: Literal["full", "small"] = "full"
     """How a map with `start` begins: `full` keeps the start's scale and takes the short schedule below; `small` shrinks
     it to a deviation of 1e-4 and takes the whole schedule, which forgets more of it and costs more."""
-    start_exaggeration: float = Field(4.0, ge=1)
-    start_exaggeration_iterations: int = Field(100, ge=0)
-    start_iterations: int = Field(250, ge=0)
+    start_exaggeration: float = Field(default=4.0, ge=1)
+    start_exaggeration_iterations: int = Field(default=100, ge=0)
+    start_iterations: int = Field(default=250, ge=0)
 
 
 class TSNEProjection(Projection):

@@ -13,11 +13,11 @@ from phispace.progress import Progress
 
 
 class UMAPConfig(ProjectionConfig):
-    n_neighbors: int = Field(15, ge=2)
+    n_neighbors: int = Field(default=15, ge=2)
     """At most N - 1 is used."""
-    min_dist: float = Field(0.1, ge=0, le=1)
+    min_dist: float = Field(default=0.1, ge=0, le=1)
     metric: Literal["euclidean", "cosine"] = "euclidean"
-    n_epochs: int | None = Field(None, ge=1)
+    n_epochs: int | None = Field(default=None, ge=1)
     """Rounds of optimisation; None = the library's choice by size."""
 
 
