@@ -24,6 +24,8 @@ _ALIASES = {"32": "float32", "32-true": "float32", "bf16-mixed": "bf16"}
 WORTH_SECONDS = 20.0
 """Below this estimated time in float32, `auto` does not look further."""
 
+_MANY = 8  # batches below which measuring costs more than it can save
+
 WORTH_RATIO = 1.25
 """bfloat16 must be this much faster to be chosen."""
 
@@ -62,8 +64,8 @@ def choose(
         the precision, and for bfloat16 the agreement with float32 per layer: mean and least cosine of the batch's
         vectors, and the largest relative difference of their lengths.
     """
-    if precision == "float32":
-        return precision, {}
+    if precision == "float32" or (precision == "auto" and batches < _MANY):
+        return "float32", {}
     forward()  # the first pass allocates and picks its kernels
     start = time.perf_counter()
     exact = forward()

@@ -134,11 +134,11 @@ def extract(
     paths = _targets(out, layers, shard)
     first, stop = shard_rows(len(positions), batch_size, shard)
     n = stop - first
-    shapes = encoder.shapes()
     device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(evaluating(encoder))
+        shapes = encoder.shapes()
         chosen, agreement = "float32", dict[str, Any]()
         if precision == "bf16" or (precision == "auto" and shard is None):
             # measured on the first batch of the whole, so that it does not depend on a division into shards
@@ -249,7 +249,14 @@ def extract_run(
         path = path_of(layer) if shard is None else shard_path(path_of(layer), shard)
         store = _reusable(path, images, digest, dtype, precision)
         held: list[str] | None = None if store is None else store.manifest.get("splits")
-        if store is not None and (held is None or (splits and set(splits) <= set(held))):
+        if shard is not None:
+            # a part of another division of the items is another part
+            same = store is not None and (held, store.manifest["batch_size"]) == (_list(splits), batch_size)
+            if store is not None and same:
+                found[layer] = store
+            else:
+                wanted[layer] = _tuple(splits)
+        elif store is not None and (held is None or (splits and set(splits) <= set(held))):
             found[layer] = store if splits is None or held == list(splits) else store.part(*splits)
         else:
             wanted[layer] = _union(splits, held or [])
@@ -320,6 +327,10 @@ def embed_pixels(
 
 def _tuple(splits: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(splits) if splits else None
+
+
+def _list(splits: Sequence[str] | None) -> list[str] | None:
+    return list(splits) if splits else None
 
 
 def _union(splits: Sequence[str] | None, held: Sequence[str]) -> tuple[str, ...] | None:
