@@ -14,6 +14,8 @@ from phispace.report.scores import evaluation_title, is_baseline, number_of, pri
 Entry = Mapping[str, Any]
 # Evaluations in the order in which the answer prefers them.
 _PREFERRED = ("linear", "knn", "mlp")
+_SUBJECTS = {"linear": "A linear probe", "knn": "The vote of the nearest neighbours"}
+_RIVALS = {"pixels": "on raw pixels", "pca": "on their PCA", "untrained": "on the untrained encoder"}
 
 
 def main_entry(entries: Sequence[Entry]) -> Entry | None:
@@ -35,34 +37,30 @@ def _rival(entries: Sequence[Entry], main: Entry, store: str) -> Number | None:
     return None
 
 
-def _majority(entry: Entry) -> float | None:
-    """Accuracy of always naming the commonest class, as the evaluation kept it."""
-    for place in (entry.get("metrics") or {}, entry.get("details") or {}):
-        for key in ("majority", "majority_accuracy", "majority_class", "baseline_majority"):
-            if isinstance(place.get(key), (int, float)):
-                return float(place[key])
-    return None
+def _majority(entry: Entry) -> Number | None:
+    """Accuracy of always naming the commonest class of train, as classifiers keep it."""
+    value = (entry.get("metrics") or {}).get("majority")
+    return None if value is None or not math.isfinite(value) else Number(value=value, form="share")
 
 
 def answer(entries: Sequence[Entry], main: Entry | None, history: History | None) -> str:
     """The answer in sentences made from the numbers."""
     if main is None:
         return _unscored(history)
-    metric = str(primary_of(main))
+    metric, name = str(primary_of(main)), str(main["evaluation"])
     own = number_of(main, metric, caveats=False)
     n = (main.get("n") or {}).get("test")
     layer = str(main["store"]).split(" @ ")[0]
-    title = evaluation_title(str(main["evaluation"]))
-    said = f"A {title[:1].lower()}{title[1:]} on the layer {layer} names the class of {sentence(own)} of "
-    said += f"the {n:,} test images." if n else "the test images."
-    rivals = {name: _rival(entries, main, name) for name in ("pixels", "pca", "untrained")}
-    words = {"pixels": "raw pixels", "pca": "their PCA", "untrained": "the untrained encoder"}
-    compared = [f"{words[k]} {sentence(r, uncertainty=False)}" for k, r in rivals.items() if r is not None]
+    said = f"{_SUBJECTS.get(name, f'The {evaluation_title(name).lower()}')} on the layer {layer} names the class of "
+    said += f"{sentence(own)} of the {n:,} test images." if n else f"{sentence(own)} of the test images."
+    rivals = {store: _rival(entries, main, store) for store in _RIVALS}
+    compared = [f"{_RIVALS[k]} {sentence(r, uncertainty=False)}" for k, r in rivals.items() if r is not None]
     majority = _majority(main)
-    if majority is not None:
-        compared.append(f"the commonest class alone {sentence(Number(value=majority, form='share'))}")
     if compared:
-        said += f" The same probe reaches with {_listed(compared)}."
+        said += f" The same gives {_listed(compared)}"
+        said += f"; naming the commonest class gives {sentence(majority, uncertainty=False)}." if majority else "."
+    elif majority:
+        said += f" Naming the commonest class gives {sentence(majority, uncertainty=False)}."
     best = max((r for r in rivals.values() if r is not None), key=lambda r: r.value or 0.0, default=None)
     if best is not None and own.value is not None and best.value is not None:
         said += f" {_gain(own, best)}"
@@ -87,9 +85,9 @@ def _gain(own: Number, best: Number) -> str:
 def _health_words(entries: Sequence[Entry]) -> list[str]:
     for entry in entries:
         if entry["evaluation"] == "health" and not is_baseline(str(entry["store"])):
-            verdict = (entry.get("details") or {}).get("verdict")
-            if verdict:
-                return [f"Health: {str(verdict).rstrip('.')}."]
+            words = (entry.get("details") or {}).get("words")
+            if words:
+                return [str(words)]
     return []
 
 

@@ -27,7 +27,7 @@ from phispace.report.record import (
     provenance_of,
 )
 from phispace.report.render import render
-from phispace.report.scores import evaluation_title, number_of, primary_of, score_section
+from phispace.report.scores import evaluation_title, metric_name, number_of, primary_of, score_section
 from phispace.run import Run, now
 
 Entry = Mapping[str, Any]
@@ -120,7 +120,7 @@ def _headline(run: Run, entries: Sequence[Entry], main: Entry | None, history: H
                 continue
             number = number_of(entry, metric, caveats=False)
             title = evaluation_title(str(entry["evaluation"]))
-            name = title if number.form == "share" else f"{title}: {metric.replace('_', ' ')}"
+            name = title if number.form == "share" else f"{title}: {metric_name(metric)}"
             facts.append(Fact(name=name, value=number))
     elif history is not None and math.isfinite(history.last("accuracy")):
         facts.append(Fact(name="Validation accuracy", value=Number(value=history.last("accuracy"), form="share")))

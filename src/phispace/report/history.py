@@ -17,7 +17,7 @@ from phispace.errors import DataError
 
 SPLITS = ("train", "val")
 _SPLIT = re.compile(r"^(train|val)[_/.](.+)$")
-_NOT_MEASURED = {"epoch", "step"}
+_NOT_MEASURED = {"epoch", "step", "images_seen"}
 
 
 @dataclass(frozen=True)

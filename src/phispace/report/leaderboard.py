@@ -23,7 +23,7 @@ from phispace.report.emphasis import emphasise
 from phispace.report.numerals import write
 from phispace.report.plaintext import csv_text, markdown_text
 from phispace.report.record import encoder_name, field, images_name, method_name
-from phispace.report.scores import evaluation_title, form_of, is_baseline, number_of, primary_of
+from phispace.report.scores import evaluation_title, form_of, is_baseline, metric_name, number_of, primary_of
 from phispace.run import Run, now
 
 COSTS: tuple[tuple[str, Form, str], ...] = (
@@ -121,7 +121,7 @@ def _column(runs: Sequence[Run], evaluation: str) -> Column:
     for run in runs:
         for entry in run.scores():
             if entry.get("evaluation") == evaluation and (metric := primary_of(entry)) is not None:
-                title = f"{evaluation_title(evaluation)}: {metric.replace('_', ' ')}"
+                title = f"{evaluation_title(evaluation)}: {metric_name(metric)}"
                 return Column(title=title, form=form_of(metric), higher_is_better=True)
     return Column(title=evaluation_title(evaluation), form="share", higher_is_better=True)
 

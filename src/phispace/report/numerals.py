@@ -13,9 +13,9 @@ _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def fixed(value: float, decimals: int) -> str:
-    """A number with this many decimals, groups of three digits parted by a narrow space, and a true minus sign."""
-    text = f"{abs(value):,.{decimals}f}".replace(",", NARROW)
-    negative = value < 0 and any(c not in "0.," + NARROW for c in text)
+    """A number with this many decimals, groups of three digits, and a true minus sign."""
+    text = f"{abs(value):,.{decimals}f}"
+    negative = value < 0 and any(c not in "0.," for c in text)
     return f"{MINUS}{text}" if negative else text
 
 
@@ -23,12 +23,10 @@ def significant(value: float, digits: int = 3) -> str:
     """A number with this many significant digits, at least all digits before the point."""
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
     if exponent < -4 or exponent >= 9:
-        mantissa = value / 10.0**exponent
-        if abs(mantissa) >= 10 - 0.5 * 10 ** (1 - digits):
-            mantissa, exponent = mantissa / 10, exponent + 1
-        return f"{fixed(mantissa, digits - 1)} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+        return f"{mantissa.replace('-', MINUS)} × 10{str(exponent).translate(_SUPERSCRIPT)}"
     return fixed(value, max(0, digits - 1 - exponent))
 
 

@@ -13,7 +13,15 @@ from phispace.report.document import Fact, Facts, Figure, Gallery, Number, Secti
 from phispace.report.figures import Dot, confusion, dots, lines
 from phispace.report.figures.matrices import MAX_CLASSES
 from phispace.report.history import History
-from phispace.report.scores import evaluation_title, form_of, is_baseline, number_of, primary_of, store_name
+from phispace.report.scores import (
+    evaluation_title,
+    form_of,
+    is_baseline,
+    metric_name,
+    number_of,
+    primary_of,
+    store_name,
+)
 from phispace.run import Run, safe_name
 
 FOLDER = "report"
@@ -21,10 +29,12 @@ FOLDER = "report"
 _FIRST = ("loss", "accuracy")
 MAX_CURVES = 8
 QUALITY = {
-    "trustworthiness": ("Trustworthiness", "are the map's neighbours true neighbours?"),
+    "trustworthiness": ("Trustworthiness", "of the neighbours on the map; 1 is perfect"),
+    "continuity": ("Continuity", "of the true neighbours; 1 is perfect"),
     "knn_recall": ("k-NN recall", "share of the true neighbours that the map keeps"),
-    "class_agreement": ("Class agreement", "do a point's neighbours on the map share its class?"),
-    "class_agreement_space": ("Class agreement before", "the same in the representation itself"),
+    "class_agreement": ("Class agreement", "share of neighbours on the map of the same class"),
+    "class_agreement_representation": ("… in the vectors", "the same among the true neighbours"),
+    "leak": ("Leak", "above 0 the map shows more class structure than the vectors have"),
 }
 
 
@@ -54,7 +64,8 @@ def curves(run: Run, history: History | None) -> list[Section]:
         last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in named.items() if math.isfinite(values[-1]))
         figures.append(_figure(run, path, f"{words} by epoch; at the end {last}"))
     caption = (
-        "By epoch. Validation images are not trained on and not augmented. The dashed line marks the chosen checkpoint."
+        "By epoch; epoch 0 is the untrained network. Validation images are not trained on and not augmented. "
+        "The dashed line marks the chosen checkpoint."
     )
     return [Gallery(title="How did training go?", figures=tuple(figures), caption=caption)] if figures else []
 
@@ -64,12 +75,8 @@ def _constant(series: Mapping[str, Sequence[float]]) -> bool:
 
 
 def _best_epoch(run: Run) -> float | None:
-    name = str(run.record.get("best_checkpoint") or "")
-    for part in name.replace("-", ",").split(","):
-        key, _, value = part.partition("=")
-        if key == "epoch" and value.isdigit():
-            return float(value)
-    return None
+    value = (run.record.get("result") or {}).get("best_epoch")
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]:
@@ -85,7 +92,7 @@ def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]
             number = number_of(entry, metric)
             value = math.nan if number.value is None else number.value
             rows.append(Dot(store_name(store), value, number.low, number.high, is_baseline(store)))
-        title = f"{evaluation_title(evaluation)}: {metric.replace('_', ' ')}"
+        title = f"{evaluation_title(evaluation)}: {metric_name(metric)}"
         path = dots(rows, run.path / FOLDER / f"scores-{safe_name(evaluation)}.png", title=title)
         said = "; ".join(f"{r.name} {r.value:.1%}" for r in rows if math.isfinite(r.value))
         figures.append(_figure(run, path, f"{title} with 95 % intervals: {said}"))
@@ -122,9 +129,17 @@ def maps(run: Run) -> list[Section]:
         except PhispaceError as error:
             sections.append(Text(title="" if sections else "Maps", paragraphs=(str(error),), tone="caution"))
             continue
-        title = f"Map: {found.method}, {file.stem.removeprefix(found.method).strip('-') or 'all'}"
+        what = file.stem.removeprefix(found.method).strip("-").replace("-", ", ")
+        title = f"{_projection(found.method)}: {what or 'map'}"
         sections += _map_sections(run, file, found, title)
     return sections
+
+
+def _projection(method: str) -> str:
+    """A projection's name for people."""
+    from phispace.maps import REGISTRY
+
+    return str(REGISTRY.get(method).title) if method in REGISTRY.names() else method
 
 
 def _map_sections(run: Run, file: Path, found: Map, title: str) -> list[Section]:
@@ -132,7 +147,7 @@ def _map_sections(run: Run, file: Path, found: Map, title: str) -> list[Section]
     n = len(found.xy)
     captions = {
         "": (
-            f"{n:,} images, {found.method}, coloured by class. Neighbourhoods can be read, as far as the numbers below "
+            f"{n:,} images, coloured by class. Neighbourhoods can be read, as far as the numbers below "
             "say; distances between far groups and the groups' sizes cannot.",
             f"Scatter of {n} images in the plane by {found.method}, coloured by class",
         ),
@@ -145,13 +160,14 @@ def _map_sections(run: Run, file: Path, found: Map, title: str) -> list[Section]
             part = _figure(run, picture, alt, caption=caption, title="" if sections else title)
             sections.append(part)
     facts = [
-        Fact(name=QUALITY.get(key, (key.replace("_", " "),))[0], value=Number(value=value), note=QUALITY[key][1])
-        if key in QUALITY
-        else Fact(name=key.replace("_", " "), value=Number(value=value))
-        for key, value in found.quality.items()
+        Fact(name=name, value=Number(value=found.quality[key], reason="undefined for this map"), note=note)
+        for key, (name, note) in QUALITY.items()
+        if key in found.quality
     ]
     if facts:
-        sections.append(Facts(title="" if sections else title, facts=tuple(facts), caption="1 is perfect."))
+        k, queries = (found.quality.get(key, math.nan) for key in ("k", "queries"))
+        asked = f"Measured with the {k:.0f} nearest of {queries:,.0f} items." if k + queries > 0 else ""
+        sections.append(Facts(title="" if sections else title, facts=tuple(facts), caption=asked))
     return sections
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from phispace.report.document import Fact, Form, Number, Provenance
-from phispace.report.numerals import NARROW, significant
+from phispace.report.numerals import significant
 from phispace.run import Run
 
 # Tables of the configuration whose values go to the command as --set.
@@ -104,21 +104,17 @@ def cost_facts(run: Run) -> list[Fact]:
     return found
 
 
-def shortened(value: float) -> str:
-    """A large count for running text: 1.2 million."""
-    for size, name in ((1e9, "billion"), (1e6, "million")):
-        if abs(value) >= size:
-            return f"{significant(value / size, 2)}{NARROW}{name}"
-    return f"{value:,.0f}".replace(",", NARROW)
-
-
 def provenance_of(run: Run, sources: tuple[str, ...] = ()) -> Provenance:
     """Everything that is needed to trust or to repeat the run."""
     record = run.record
     machine = field(record, "provenance") or {}
     facts = [("Run", run.name), ("Status", field(record, "status")), ("Begun", field(record, "created"))]
-    facts += [("Ended", field(record, "ended", "result.ended"))]
+    facts += [("Ended", field(record, "completed", "ended"))]
     facts += [("Images", _images_text(record)), ("Images' fingerprint", field(record, "images.fingerprint"))]
+    sittings = field(record, "sittings")
+    if isinstance(sittings, list) and len(sittings) > 1:
+        facts += [("Sittings", f"{len(sittings)}: it was resumed, which changes no number")]
+    facts += [("Error", field(record, "error"))]
     facts += [("Encoder", encoder_name(run)), ("Best checkpoint", field(record, "best_checkpoint"))]
     facts += [("Seed", field(record, "config.training.seed"))]
     facts += [(f"Chosen {key}", _plain(value)) for key, value in (field(record, "choices") or {}).items()]
@@ -130,7 +126,7 @@ def provenance_of(run: Run, sources: tuple[str, ...] = ()) -> Provenance:
     processors, memory = field(machine, "processors"), field(machine, "memory_gb")
     parts = [field(machine, "processor"), processors and f"{processors} processors", memory and f"{memory} GB"]
     facts += [("Machine", ", ".join(str(p) for p in parts if p)), ("System", field(machine, "platform"))]
-    arguments = field(record, "arguments", "argv")
+    arguments = field(record, "argv", "arguments")
     made_by = shlex.join(map(str, arguments)) if isinstance(arguments, list) else str(arguments or "")
     facts += [("Was started as", made_by)]
     config = run.path / "config.toml"
@@ -155,7 +151,7 @@ def _plain(value: Any) -> str:
 def _images_text(record: Mapping[str, Any]) -> str:
     name = field(record, "images.name", "config.images.name")
     shape = field(record, "images.shape")
-    counts = field(record, "images.counts", "images.splits")
+    counts = field(record, "images.items", "images.counts")
     parts = [str(name or "")]
     if isinstance(shape, list):
         parts.append(" × ".join(map(str, shape)))

@@ -24,10 +24,7 @@ _NAMES = {
     "majority": "majority class",
 }
 _SHARES = ("accuracy", "recall", "precision", "purity", "agreement", "majority", "f1", "map", "top", "trustworthiness")
-_PLAIN = {
-    "knn": "k-NN", "linear": "Linear probe", "health": "Health", "separation": "Separation",
-    "std": "standard deviation", "rankme": "effective rank (RankMe)",
-}  # fmt: skip
+_METRICS = {"rankme": "effective rank (RankMe)"}
 
 
 def is_baseline(store: str, main: Sequence[str] | None = None) -> bool:
@@ -40,6 +37,11 @@ def is_baseline(store: str, main: Sequence[str] | None = None) -> bool:
 def store_name(store: str) -> str:
     """A store's label for people."""
     return _NAMES.get(store, store)
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name for people."""
+    return _METRICS.get(metric, metric.replace("_", " "))
 
 
 def form_of(metric: str) -> Form:
@@ -68,7 +70,7 @@ def _declared(evaluation: str) -> tuple[str, str | None, bool | None]:
         found = registry("evaluations").get(evaluation)
         return str(found.title), str(found.primary), bool(found.higher_is_better)
     except (PhispaceError, ImportError, AttributeError):
-        return _PLAIN.get(evaluation, evaluation), None, None
+        return evaluation, None, None
 
 
 def primary_of(entry: Entry) -> str | None:
@@ -80,8 +82,12 @@ def primary_of(entry: Entry) -> str | None:
 
 def evaluation_title(evaluation: str) -> str:
     """An evaluation's name for people."""
-    title = _declared(evaluation)[0]
-    return title[:1].upper() + title[1:]
+    return capital(_declared(evaluation)[0])
+
+
+def capital(title: str) -> str:
+    """The title with a capital, but `k-NN` stays as it is."""
+    return title if title[1:2] == "-" else title[:1].upper() + title[1:]
 
 
 def _variants(entries: Sequence[Entry]) -> list[tuple[str, str]]:
@@ -106,7 +112,7 @@ def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str
         if metric is None:
             continue
         name, primary, higher = _declared(evaluation)
-        head = f"{name[:1].upper()}{name[1:]}: {metric.replace('_', ' ')}" + (f" ({options})" if options else "")
+        head = f"{capital(name)}: {metric_name(metric)}" + (f" ({options})" if options else "")
         direction = higher if metric == primary else None
         # Health has no best: a rank can be too low, but the highest one is not therefore the best.
         direction = None if evaluation == "health" else direction
@@ -115,16 +121,22 @@ def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str
     found = {(str(e["store"]), str(e["evaluation"]), _options_text(e, entries)): e for e in entries}
     rows = []
     for store in dict.fromkeys(str(e["store"]) for e in entries):
-        cells = []
+        cells: list[Number | None] = []
         for evaluation, options, metric in keys:
             entry = found.get((store, evaluation, options))
-            missing = Number(value=None, reason=f"{evaluation_title(evaluation)} was not run on {store_name(store)}.")
-            cells.append(missing if entry is None else number_of(entry, metric))
+            cells.append(_absent(evaluation, store) if entry is None else number_of(entry, metric))
         rows.append(Row(label=store_name(store), cells=tuple(cells), baseline=is_baseline(store, main)))
     table = Table(
         title=title, label_title="Representation", columns=tuple(columns), rows=tuple(rows), caption=_counts(entries)
     )
     return emphasise(table)
+
+
+def _absent(evaluation: str, store: str) -> Number | None:
+    """The cell of a score that nobody took; a rule like the majority class has no representation to look at."""
+    if store == "majority":
+        return None
+    return Number(value=None, reason=f"{evaluation_title(evaluation)} was not run on {store_name(store)}.")
 
 
 def all_metrics(entries: Sequence[Entry], *, main: Sequence[str] | None = None) -> Table:
@@ -177,7 +189,7 @@ def primary_facts(entries: Sequence[Entry], store: str) -> list[Fact]:
         ]
         number = number_of(entry, metric, caveats=False)
         title = evaluation_title(str(entry["evaluation"]))
-        name = title if number.form == "share" else f"{title}, {metric.replace('_', ' ')}"
+        name = title if number.form == "share" else f"{title}, {metric_name(metric)}"
         facts.append(Fact(name=name, value=number, note=", ".join(rivals)))
     return facts
 

@@ -139,8 +139,7 @@ def _one_sided(theme: Theme) -> Any:
 
     deep = "#174572" if theme is LIGHT else "#a9cdf0"
     scale = LinearSegmentedColormap.from_list("phispace", [theme.page, theme.series[0], deep])
-    scale.set_bad(theme.line)
-    return scale
+    return scale.with_extremes(bad=theme.line)
 
 
 def _readable(theme: Theme, strength: float) -> str:

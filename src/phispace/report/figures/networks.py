@@ -93,7 +93,7 @@ def feature_maps(
                 for axes, picture in zip(row[1:], layer[b], strict=False):
                     axes.imshow(picture, cmap="magma", interpolation="nearest")
         if title:
-            figure.suptitle(label(title, 80), x=0.01, ha="left", fontsize=10, fontweight="semibold", color=theme.ink)
+            figure.suptitle(label(title, 80), x=0.01, ha="left", fontsize=10, fontweight="bold", color=theme.ink)
         return figure
 
     return save(draw, path)

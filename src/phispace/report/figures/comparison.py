@@ -69,7 +69,7 @@ def dots(
             axes.annotate(
                 text, (1, place), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points",
                 va="center", color=theme.soft if row.baseline else theme.ink,
-                fontweight="normal" if row.baseline else "semibold", annotation_clip=False,
+                fontweight="normal" if row.baseline else "bold", annotation_clip=False,
             )  # fmt: skip
         axes.set_yticks(places, [label(row.name) for row in ordered])
         axes.tick_params(axis="y", labelcolor=theme.ink)
