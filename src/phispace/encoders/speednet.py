@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from phispace.encoders.base import Encoder, Normalise
+from phispace.encoders.convolution import Conv3x3
 from phispace.encoders.norm import BatchNorm2d
 from phispace.encoders.options import Count, Epsilon, Momentum, Widths
 
@@ -64,7 +65,7 @@ class SpeedNet(Encoder):
     Options:
         widths: channels of each group; pooling is left out where the map is a single pixel.
         depth: convolutions in each group.
-        activation: gelu, silu or relu.
+        activation: gelu, silu, hardswish or relu.
         epsilon: of the whitening.
         bn_momentum: of the running statistics, in torch's sense.
 
@@ -82,12 +83,12 @@ class SpeedNet(Encoder):
         *,
         widths: Widths = (64, 256, 256),
         depth: Count = 2,
-        activation: Literal["gelu", "silu", "relu"] = "gelu",
+        activation: Literal["gelu", "silu", "hardswish", "relu"] = "gelu",
         epsilon: Epsilon = 5e-4,
         bn_momentum: Momentum = 0.4,
     ) -> None:
         super().__init__(channels, size)
-        act = {"gelu": nn.GELU, "silu": nn.SiLU, "relu": nn.ReLU}[activation]
+        act = {"gelu": nn.GELU, "silu": nn.SiLU, "hardswish": nn.Hardswish, "relu": nn.ReLU}[activation]
         normalise, whiten = Normalise(channels), Whiten(channels, epsilon)
         self._measured = (normalise, whiten)  # a tuple: not registered twice
         self.stages["normalise"] = normalise
@@ -96,7 +97,7 @@ class SpeedNet(Encoder):
         for number, width in enumerate(widths, start=1):
             group: list[nn.Module] = []
             for place in range(depth):
-                group.append(_identity_conv(inputs, width))
+                group.append(Conv3x3(inputs, width, identity=True))
                 if place == 0 and side > 1:
                     group.append(nn.MaxPool2d(2))
                     side //= 2
@@ -117,10 +118,3 @@ class SpeedNet(Encoder):
 class _GlobalMaximum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.amax((2, 3))
-
-
-def _identity_conv(inputs: int, outputs: int) -> nn.Conv2d:
-    """3x3 convolution that passes its inputs on in its first channels; the others start as torch's default."""
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    nn.init.dirac_(conv.weight.data[:inputs])
-    return conv
