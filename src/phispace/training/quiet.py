@@ -18,7 +18,7 @@ _IRRELEVANT = (
     r".*in eval mode at the start of training.*",
     r".*Trying to infer the `batch_size`.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
-    r".*total length of `DataLoader` across ranks is zero.*",
+    r".*[Tt]otal length of `.*` across ranks is zero.*",
     r".*Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`.*",
     r".*You defined a `validation_step` but have no `val_dataloader`.*",
     r".*`Trainer.fit` .* without a model.*",
