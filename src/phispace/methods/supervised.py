@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,6 +24,7 @@ from phispace.encoders.base import Encoder
 from phispace.encoders.norm import BatchNorm1d, glorot_
 from phispace.errors import InputError
 from phispace.methods.base import Batch, Method, MethodConfig, Task
+from phispace.methods.curriculum import at_side, mirror_every_other_epoch, side_at
 
 UNKNOWN = -1
 
@@ -39,6 +40,17 @@ class SupervisedConfig(MethodConfig):
     test_time: Literal["none", "mirror", "mirror-shift"] = Field(
         "none", description="average the logits of an image over its mirror image (and one-pixel shifts) to predict"
     )
+    resolutions: tuple[tuple[int, float], ...] = Field(
+        (), description="(side, weight) pairs: train on images of that side for that share of the steps, in this order"
+    )
+    alternate_flip: bool = Field(False, description="mirror each image in every other epoch (use a view without flips)")
+
+    @field_validator("resolutions")
+    @classmethod
+    def _positive(cls, value: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+        if any(side < 4 or not weight > 0 for side, weight in value):
+            raise ValueError("each pair is a side of at least 4 pixels and a positive weight")
+        return value
 
 
 class Supervised(Method):
@@ -93,6 +105,8 @@ class Supervised(Method):
         super().__init__(encoder, config, task)
         if len(task.classes) < 1:
             raise InputError("Supervised training needs images with classes; these have none.")
+        for side in {side for side, _ in config.resolutions}:
+            _check_side(encoder, side)
         classes = len(task.classes)
         # A bias before batch normalisation would change nothing.
         layers: list[nn.Module] = [nn.Flatten(), nn.Linear(encoder.width(), classes, bias=config.head == "linear")]
@@ -107,9 +121,19 @@ class Supervised(Method):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`, `cross_entropy` (the same) and `accuracy`, over the images whose label is known."""
-        logits = self.logits(batch.views[0])
+        logits = self.logits(self.seen(batch) if self.training else batch.views[0])
         loss = cross_entropy(logits, batch.labels, self.config.label_smoothing)
         return {"loss": loss, "cross_entropy": loss.detach(), "accuracy": accuracy(logits.detach(), batch.labels)}
+
+    def seen(self, batch: Batch) -> Tensor:
+        """The view as this step of training sees it: mirrored in turn and at the resolution of the moment."""
+        images = batch.views[0]
+        if self.config.resolutions:
+            total = self.config.epochs * self.task.steps_per_epoch
+            images = at_side(images, side_at(self.config.resolutions, self.global_step, total))
+        if self.config.alternate_flip:
+            images = mirror_every_other_epoch(images, batch.index, self.current_epoch)
+        return images
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits (B, K); with `test_time`, averaged over the mirror image and shifts by one pixel."""
@@ -125,6 +149,23 @@ class Supervised(Method):
 
     def _mirrored(self, images: Tensor) -> Tensor:
         return 0.5 * self.logits(images) + 0.5 * self.logits(images.flip(-1))
+
+
+def _check_side(encoder: Encoder, side: int) -> None:
+    """Raise InputError if the encoder's features do not keep their width at this side of the images."""
+    was_training = encoder.training
+    try:
+        with torch.no_grad():
+            width = encoder.eval()(torch.zeros(1, encoder.channels, side, side)).flatten(1).shape[1]
+    except RuntimeError:
+        width = None
+    finally:
+        encoder.train(was_training)
+    if width != encoder.width():
+        raise InputError(
+            f"{type(encoder).__name__} was built for images of {encoder.size} pixels and does not take {side}; "
+            "'resolutions' needs an encoder that pools over the whole map, such as speednet or resnet18."
+        )
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -1,7 +1,7 @@
 """Views: batched augmentations of uint8 images, with parameters drawn per image from one generator.
 
 `make_view("shift-rotate-flip", 32)` gives a callable `(images uint8 (B, C, H, W), rng) -> float32 (B, C, H, W)` in
-[0, 1], channels_last. A third word of the cost: whole-pixel moves are gathers on uint8, and the conversion is last.
+[0, 1], channels_last. Moves by whole pixels are gathers on uint8, and the conversion to float comes last.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _TABLE: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "translate": (
         "phispace.data.views.move:Move",
-        {"shift": 1, "fill": "border", "flip": 0.0},
-        "moved by up to 1 whole pixel, the border repeated; never mirrored",
+        {"shift": 2, "fill": "reflect", "flip": 0.0},
+        "as translate-flip, never mirrored",
     ),
     "shift-rotate-flip": (
         "phispace.data.views.affine:ShiftRotate",
