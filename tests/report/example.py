@@ -54,6 +54,35 @@ RECORD: dict[str, Any] = {
     },
 }
 
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    '" onload="alert(1)" x="',
+    "</title><script>alert(1)</script>",
+    "</style><script>alert(1)</script>",
+    "<style>*{display:none}</style>",
+    "<svg/onload=alert(1)>",
+    "<iframe src=javascript:alert(1)>",
+    "<a href=javascript:alert(1)>x</a>",
+    "javascript:alert(1)",
+    "<!-- ",
+    "--><b>",
+    "]]><b>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;",
+    "{{ 7 * 7 }}{% raw %}",
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content=0>",
+    "\x00<b>\x1b[31m\x7f",
+    "\u202e<gnp.tac>\u202c",
+    "lone \udcff surrogate <b>",
+    "</details></pre></table><form action=//evil.example>",
+    "`<b>`\n\n<h1>x</h1>",
+)
+
 
 def history_csv(epochs: int = 12) -> str:
     """A metrics.csv with a plausible course."""
@@ -135,10 +164,13 @@ def points(n: int = 1500, seed: int = 3) -> Map:
     return Map(xy.astype(np.float32), ids, labels.astype(np.int64), CLASSES, "tsne", quality, {"options": {}})
 
 
-def make_run(path: Path, *, record: dict[str, Any] | None = None, scored: bool = True, drawn: bool = True) -> Run:
-    """Write the run; `scored` and `drawn` say whether scores and maps are there."""
+def make_run(
+    path: Path, *, record: dict[str, Any] | None = None, logged: bool = True, scored: bool = True, drawn: bool = True
+) -> Run:
+    """Write the run; `logged`, `scored` and `drawn` say whether metrics, scores and maps are there."""
     run = Run.create(path, {**RECORD, **(record or {})}, CONFIG)
-    storage.write_text(path / "metrics.csv", history_csv())
+    if logged:
+        storage.write_text(path / "metrics.csv", history_csv())
     if scored:
         run.add_scores(scores())
     if drawn:

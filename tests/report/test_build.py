@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from example import make_run, score
+from example import HOSTILE, make_run, score
 
-from phispace import storage
 from phispace.errors import DataError
 from phispace.report.build import run_report, write
 from phispace.report.document import Code, Figure, Gallery, Number, Report, Table, Text
@@ -122,12 +120,12 @@ def test_a_bare_record_is_enough(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "diverged", "failed"])
 def test_an_unfinished_run_says_so(tmp_path: Path, status: str) -> None:
-    run = make_run(tmp_path / "r", record={"status": status}, scored=False, drawn=False)
+    run = make_run(tmp_path / "r", record={"status": status}, logged=False, scored=False, drawn=False)
     assert len(run_report(run).caveats) == 3
 
 
 def gained(tmp_path: Path, learnt: float, untrained: float) -> str:
-    run = make_run(tmp_path / "r", scored=False, drawn=False)
+    run = make_run(tmp_path / "r", logged=False, scored=False, drawn=False)
     run.add_scores([score("linear", "features @ best", {"accuracy": learnt})])
     run.add_scores([score("linear", "untrained", {"accuracy": untrained})])
     return run_report(run).answer
@@ -144,7 +142,7 @@ def test_a_loss_is_called_a_loss(tmp_path: Path) -> None:
 
 
 def test_undefined_scores_do_not_answer(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "r", scored=False, drawn=False)
+    run = make_run(tmp_path / "r", logged=False, scored=False, drawn=False)
     bad = score("linear", "features @ best", {"accuracy": float("nan")}, interval={}, caveats=["Only one class."])
     run.add_scores([bad, score("knn", "features @ best", {"accuracy": 0.7})])
     report = run_report(run)
@@ -153,7 +151,7 @@ def test_undefined_scores_do_not_answer(tmp_path: Path) -> None:
 
 
 def test_a_damaged_map_is_a_sentence_not_a_crash(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "r")
+    run = make_run(tmp_path / "r", logged=False, scored=False)
     (run.path / "maps" / "tsne-features-best-test.npz").write_bytes(b"PK\x03\x04 no")
     report = run_report(run)
     assert any(isinstance(s, Text) and "tsne-features-best-test.npz" in s.paragraphs[0] for s in report.sections)
@@ -161,29 +159,20 @@ def test_a_damaged_map_is_a_sentence_not_a_crash(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["scores.json", "run.json"])
 def test_damaged_records_are_named(tmp_path: Path, name: str) -> None:
-    run = make_run(tmp_path / "r", drawn=False)
+    run = make_run(tmp_path / "r", logged=False, drawn=False)
     (run.path / name).write_text("{")
     with pytest.raises(DataError, match=name):
         write(run.path)
 
 
-def test_hostile_names_in_a_run(tmp_path: Path, hostile: str) -> None:
-    record = {
-        "images": {"name": hostile, "fingerprint": hostile},
-        "encoder": {"name": hostile},
-        "method": {"title": hostile},
-    }
-    run = make_run(tmp_path / "r", scored=False, drawn=False)
+def test_hostile_names_in_a_run(tmp_path: Path) -> None:
     # A name that JSON cannot hold cannot be in a run.json.
-    run.record.update(json.loads(json.dumps(record).replace("\\udcff", "?")))
-    storage.write_text(run.path / "metrics.csv", "epoch,val_loss\n1,2\n")
-    entry = score("linear", "features @ best", {"accuracy": 0.5}, caveats=[hostile.replace("\udcff", "?")])
-    run.add_scores([entry])
-    page = write_record(run)
+    name = " ".join(HOSTILE).encode("utf-8", "replace").decode()
+    record = {"images": {"name": name, "fingerprint": name}, "encoder": {"name": name}, "method": {"title": name}}
+    run = make_run(tmp_path / "r", record={**record, "error": name}, logged=False, scored=False, drawn=False)
+    run.add_scores([score("linear", name, {"accuracy": 0.5}, caveats=[name]), score("knn", name, {name: 0.5})])
+    page = write(run.path).read_text(encoding="utf-8")
+    assert "alert(1)" in page
     assert "<script" not in page
     assert "<img" not in page.replace('<img src="data:', "")
-
-
-def write_record(run: Run) -> str:
-    run.update()
-    return write(run.path).read_text(encoding="utf-8")
+    assert "<h1>x" not in page

@@ -154,7 +154,7 @@ def _png(pixels: np.ndarray) -> bytes:
     colours[3 * ground : 3 * ground + 3] = [int(c) for c in pixels[0, 0, :3]]
     few.putpalette(colours)
     stream = io.BytesIO()
-    few.save(stream, "PNG", compress_level=9)
+    few.save(stream, "PNG", compress_level=6)
     return stream.getvalue()
 
 
