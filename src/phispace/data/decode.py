@@ -104,25 +104,19 @@ def _decode(data: bytes, background: str, enough: int | None) -> Decoded:
         if enough is not None and kind == "JPEG":
             image.draft(None, (4 * enough, 4 * enough))
         image.load()
+        if kind == "PNG":  # loading does not check the checksums of the pixels, verifying does
+            with Image.open(io.BytesIO(data), formats=FORMATS) as again:
+                again.verify()
         notes: list[str] = []
         upright: Image.Image = image
         if kind == "TIFF" or "exif" in image.info:
-            upright = _upright(image, notes)
+            upright = ImageOps.exif_transpose(image)  # damaged EXIF refuses the image: nobody knows where up is
         if kind in ("GIF", "WEBP", "PNG", "TIFF") and _animated(image):
             notes.append("first frame of several")
         if (upright.size[0] > upright.size[1]) != (image.size[0] > image.size[1]):
             width, height = height, width
         pixels = _deep(upright) if mode in _DEEP_MODES else _shallow(upright, background, notes)
     return Decoded(pixels, (width, height), mode, kind, tuple(notes))
-
-
-def _upright(image: Image.Image, notes: list[str]) -> Image.Image:
-    try:
-        turned = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF beside sound pixels: the image is kept as it lies
-        notes.append("EXIF unreadable, orientation unknown")
-        return image
-    return turned
 
 
 def _animated(image: Image.Image) -> bool:

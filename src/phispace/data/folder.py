@@ -13,8 +13,6 @@ from phispace.data.decode import MAX_BYTES
 from phispace.data.listing import Candidates, Listing, Refusal
 from phispace.errors import DataError
 
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".7z", ".rar")
-
 
 class FolderListing(Listing):
     """The image files below a folder.
@@ -93,10 +91,8 @@ class FolderListing(Listing):
                         found.refuse(names.escape(text), "is a pipe, socket or device, no file")
                 elif names.is_image_name(text) or _looks_like_image(entry.path, text):
                     yield name, status.st_size, status.st_mtime_ns
-                elif text.lower().endswith(_ARCHIVES):
-                    found.archives += 1
                 else:
-                    found.other += 1
+                    found.set_aside(text)
             # Real folders first, so that a link to a sibling is the one that is left aside.
             pending[:0] = linked[::-1]
             pending.extend(inner[::-1])

@@ -11,6 +11,8 @@ import numpy as np
 from phispace.data.imageset import Quarantined
 from phispace.data.layout import Arrangement, arrange
 
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -53,6 +55,8 @@ class Candidates:
         refused: images that are not tried.
         seen: names taken so far.
         other: how many files are no images by their name.
+        archives: how many archives lie among them.
+        extra: further notes.
     """
 
     refused: list[Quarantined] = field(default_factory=list)
@@ -66,6 +70,13 @@ class Candidates:
         if name not in self.seen:
             self.seen.add(name)
             self.refused.append(Quarantined(name, reason))
+
+    def set_aside(self, name: str) -> None:
+        """Count a file that is no image by its name."""
+        if name.lower().endswith(_ARCHIVES):
+            self.archives += 1
+        else:
+            self.other += 1
 
     def notes(self) -> list[str]:
         """Sentences about what was left aside."""

@@ -42,7 +42,8 @@ def _lone(name: str) -> bool:
 
 def hidden(name: str) -> bool:
     """Whether a path leads through something that systems leave behind: dot files, `__MACOSX`, `Thumbs.db` ..."""
-    return any(part.startswith(".") or part.casefold() in _HIDDEN for part in name.split("/"))
+    parts = name.split("/")
+    return any((p.startswith(".") and p not in (".", "..")) or p.casefold() in _HIDDEN for p in parts)
 
 
 def is_image_name(name: str) -> bool:

@@ -24,6 +24,7 @@ MAX_TOTAL = 256 * 2**30
 MAX_RATIO = 200
 RATIO_MATTERS_FROM = 256 * 2**20
 _BLOCK = 512
+_INFLATING = (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)
 
 Read = Callable[[int], bytes]
 
@@ -40,15 +41,14 @@ class TarListing(Listing):
         wanted: list[tuple[bytes, str, int]] = []
         for number, member, _ in tar_members(path):
             name = names.plain(member.name)
-            if member.isdir() or names.hidden(name):
+            climbs = names.refusal(member.name)
+            if member.isdir() or (climbs is None and names.hidden(name)):
                 continue
             if not names.is_image_name(name):
-                found.archives += name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"))
-                found.other += 1
+                found.set_aside(name)
                 continue
-            reason = names.refusal(member.name)
-            key = names.escape(member.name if reason is not None else name)
-            reason = reason or _reason(member)
+            key = names.escape(name if climbs is None else member.name)
+            reason = climbs or _reason(member)
             if reason is not None:
                 found.refuse(key, reason)
             elif key in found.seen:
@@ -151,6 +151,7 @@ class _Counted:
         self._path = path
         self._largest = largest
         self._packed = max(1, path.stat().st_size)
+        self._inflates = isinstance(stream, _INFLATING)
         self._furthest = 0
 
     def __enter__(self) -> _Counted:
@@ -177,7 +178,7 @@ class _Counted:
 
     def _count_ahead(self, place: int) -> None:
         """Inflate in pieces up to a place, counting, instead of in one go."""
-        if isinstance(self._stream, (gzip.GzipFile, bz2.BZ2File, lzma.LZMAFile)):
+        if self._inflates:
             while (here := self._stream.tell()) < place:
                 if not self._stream.read(min(2**20, place - here)):
                     break
@@ -187,5 +188,5 @@ class _Counted:
         self._furthest = max(self._furthest, place)
         if self._furthest > MAX_TOTAL:
             raise DataError(f"{self._path} inflates to more than {MAX_TOTAL:,} bytes; that is refused.")
-        if self._furthest > RATIO_MATTERS_FROM and self._furthest > MAX_RATIO * self._packed:
+        if self._inflates and self._furthest > RATIO_MATTERS_FROM and self._furthest > MAX_RATIO * self._packed:
             raise DataError(f"{self._path} inflates more than {MAX_RATIO} times; that is refused.")

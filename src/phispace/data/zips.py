@@ -37,16 +37,16 @@ class ZipListing(Listing):
         wanted: list[tuple[bytes, str, zipfile.ZipInfo]] = []
         for info in members:
             name = names.plain(info.filename)
-            if info.is_dir() or names.hidden(name):
+            climbs = names.refusal(info.filename)
+            if info.is_dir() or (climbs is None and names.hidden(name)):
                 continue
             if not names.is_image_name(name):
-                found.archives += name.lower().endswith((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"))
-                found.other += 1
+                found.set_aside(name)
                 continue
-            reason = names.refusal(info.filename) or _reason(info)
-            key = names.escape(name or info.filename)
+            key = names.escape(name if climbs is None else info.filename)
+            reason = climbs or _reason(info)
             if reason is not None:
-                found.refuse(key if names.refusal(info.filename) is None else names.escape(info.filename), reason)
+                found.refuse(key, reason)
             elif key in found.seen:
                 found.refuse(f"{key} (again)", "another member has the same name; the first is kept")
             else:
