@@ -7,7 +7,7 @@ Source: Wu et al., CVPR 2018 (arXiv 1805.01978), section 3.4.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -28,7 +28,9 @@ class KNNConfig(EvaluationConfig):
     k: int = Field(20, ge=1, description="neighbours that vote")
     metric: Metric = Field("cosine", description="cosine or euclidean")
     temperature: float | None = Field(None, gt=0, description="weights exp(similarity / T); none = one vote each")
-    choose_k: tuple[int, ...] = Field((), description="choose k among these on val instead (a tie goes to the first)")
+    choose_k: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="choose k among these on val instead (a tie goes to the first)"
+    )
     literature: bool = Field(True, description="also k = 200 with temperatures 0.07 and 0.1 (cosine only)")
 
 
@@ -87,7 +89,7 @@ class KNN(Probe):
 
     def _curve(self, parts: Parts) -> list[dict[str, Any]]:
         """Accuracy on val for each k to choose from."""
-        candidates = list(dict.fromkeys(min(k, len(parts.train)) for k in self.config.choose_k if k >= 1))
+        candidates = list(dict.fromkeys(min(k, len(parts.train)) for k in self.config.choose_k))
         similarity, position = nearest(parts.val.x, parts.train.x, max(candidates), self.config.metric)
         labels = parts.train.y[position]
         rows = []

@@ -8,7 +8,7 @@ Better?, CVPR 2019 (arXiv 1805.08974), appendix A.3; departures: standardised fe
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -21,7 +21,7 @@ from phispace.evaluation.protocol import Parts
 class LinearConfig(EvaluationConfig):
     """Options of the linear probe."""
 
-    l2: tuple[float, ...] = Field(
+    l2: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         tuple(10.0**-e for e in range(7)),
         min_length=1,
         description="strengths to choose from; scikit-learn's C is 1 / (n l2)",

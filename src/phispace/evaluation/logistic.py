@@ -53,10 +53,7 @@ class Standardised:
         if min(n, d) > _ROTATED_DIMS:
             self.curvature = np.ones(d)
             return
-        values, basis = _eigenbasis(self.train)
-        keep = values > max(n, d) * 1e-7 * max(float(values.max(initial=0)), 1e-30)
-        self._basis = basis[:, torch.from_numpy(keep)].contiguous()
-        self.curvature = values[keep]
+        self.curvature, self._basis = _eigenbasis(self.train)
         self.train = self._rotate(self.train)
 
     def _standardise(self, x: np.ndarray) -> Tensor:
@@ -88,18 +85,20 @@ def _column_sums(x: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.nd
 
 
 def _eigenbasis(x: Tensor) -> tuple[np.ndarray, Tensor]:
-    """Eigenvalues of x'x/n, float64 (r,), and orthonormal directions, float32 (D, r), r = min(n, D)."""
+    """Eigenvalues of x'x/n, float64 (r,), and orthonormal directions, float32 (D, r), that span the rows of x."""
     n, d = x.shape
     if n >= d:
+        # All directions are kept: whatever rounding does to the small eigenvalues, the basis is orthonormal.
         gram = np.zeros((d, d))
         for block in torch.split(x, _ROWS):
             gram += (block.T @ block).double().numpy()
         values, basis = np.linalg.eigh(gram)
         return values.clip(0) / n, torch.from_numpy(basis).float()
-    values, left = np.linalg.eigh((x.double() @ x.double().T).numpy())
-    values = values.clip(0)
-    length = np.sqrt(np.maximum(values, 1e-300))
-    return values / n, (x.double().T @ torch.from_numpy(left / length)).float()
+    wide = x.double()
+    values, left = np.linalg.eigh((wide @ wide.T).numpy())
+    keep = values > 1e-10 * max(float(values[-1]), 1e-300)
+    basis = wide.T.numpy() @ (left[:, keep] / np.sqrt(values[keep]))
+    return values[keep] / n, torch.from_numpy(basis).float()
 
 
 @dataclass(frozen=True)

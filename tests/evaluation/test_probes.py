@@ -1,0 +1,140 @@
+"""kNN and the linear probe: what they choose, report and warn of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from conftest import ODD, changed
+from sklearn.neighbors import KNeighborsClassifier
+
+from phispace.embeddings.store import Embeddings
+from phispace.errors import InputError
+from phispace.evaluation.evaluate import make_evaluation
+from phispace.metrics.intervals import wilson
+
+
+def said(scores, words: str) -> bool:
+    return any(words in caveat for caveat in scores.caveats)
+
+
+def test_knn_of_scikit_learn(digits: Embeddings) -> None:
+    train, test = digits.part("train"), digits.part("test")
+    reference = KNeighborsClassifier(n_neighbors=1, metric="cosine").fit(train.vectors, train.labels)
+    scores = make_evaluation("knn", {"k": 1}).run(digits)
+    assert scores.metrics["accuracy"] == pytest.approx(reference.score(test.vectors, test.labels))
+    assert scores.n == {"train": 300, "val": 100, "test": 100}
+    right = round(scores.metrics["accuracy"] * 100)
+    assert scores.interval["accuracy"] == wilson(right, 100)
+    counts = np.array(scores.details["confusion"])
+    assert counts.sum() == 100
+    assert np.trace(counts) == right
+    assert scores.metrics["balanced_accuracy"] == pytest.approx(np.mean(np.diag(counts) / counts.sum(1)))
+    assert list(scores.details["per_class"].values()) == pytest.approx(list(np.diag(counts) / counts.sum(1)))
+
+
+def test_the_literature_stands_beside(digits: Embeddings) -> None:
+    train, test = digits.part("train"), digits.part("test")
+
+    def unit(x: np.ndarray) -> np.ndarray:
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    similarity = unit(np.asarray(test.vectors, float)) @ unit(np.asarray(train.vectors, float)).T
+    order = np.argsort(-similarity, axis=1)[:, :200]
+    weight = np.exp(np.take_along_axis(similarity, order, 1) / 0.07)
+    votes = np.stack([(weight * (train.labels[order] == c)).sum(1) for c in range(10)], 1)
+    scores = make_evaluation("knn").run(digits)
+    assert scores.metrics["accuracy_k200_t0.07"] == pytest.approx((votes.argmax(1) == test.labels).mean())
+    assert set(scores.metrics) >= {"accuracy_k200_t0.07", "accuracy_k200_t0.1"}
+    for options in ({"literature": False}, {"metric": "euclidean"}):
+        assert "accuracy_k200_t0.1" not in make_evaluation("knn", options).run(digits).metrics
+
+
+def test_k_is_clipped_with_notice(digits: Embeddings) -> None:
+    small = digits.take(np.unique(np.concatenate([np.flatnonzero(digits.splits == s)[:15] for s in ("train", "test")])))
+    scores = make_evaluation("knn").run(small)
+    assert said(scores, "k = 20, 200 is more than the")
+    assert scores.details["chosen"]["k"] == scores.n["train"]
+
+
+def test_k_can_be_chosen_on_val(digits: Embeddings) -> None:
+    scores = make_evaluation("knn", {"choose_k": (1, 5, 250)}).run(digits)
+    curve = {row["k"]: row["val_accuracy"] for row in scores.details["curve"]}
+    assert set(curve) == {1, 5, 250}
+    assert curve[scores.details["chosen"]["k"]] == max(curve.values())
+    alone = make_evaluation("knn", {"choose_k": (1, 5)}).run(ODD["one per class"](digits))
+    assert said(alone, "no val item to choose k on")
+
+
+def test_directions_that_are_all_equal_have_no_cosine_neighbours(digits: Embeddings) -> None:
+    line = changed(digits, vectors=np.linspace(1, 2, len(digits))[:, None] * np.array([[1, 2, 3]]))
+    scores = make_evaluation("knn").run(line)
+    assert math.isnan(scores.metrics["accuracy"])
+    assert said(scores, "one direction")
+    assert math.isfinite(make_evaluation("knn", {"metric": "euclidean"}).run(line).metrics["accuracy"])
+
+
+def test_ties_and_zero_vectors_are_told(digits: Embeddings) -> None:
+    assert said(make_evaluation("knn").run(ODD["duplicates"](digits)), "tied with the next")
+    assert said(make_evaluation("knn").run(ODD["some zero"](digits)), "vectors are zero")
+
+
+def test_the_linear_probe_chooses_on_val_and_trains_on_train(digits: Embeddings) -> None:
+    scores = make_evaluation("linear").run(digits)
+    curve = scores.details["curve"]
+    best = max(row["val_accuracy"] for row in curve)
+    chosen = next(row for row in curve if row["l2"] == scores.details["chosen"]["l2"])
+    assert chosen["val_accuracy"] == best
+    assert chosen["val_loss"] == min(row["val_loss"] for row in curve if row["val_accuracy"] == best)
+    assert scores.metrics["accuracy"] > 0.85
+    assert 0 < scores.metrics["ece"] < 0.2
+    only = make_evaluation("linear", {"l2": (chosen["l2"],)}).run(digits)
+    assert only.metrics["accuracy"] == pytest.approx(scores.metrics["accuracy"], abs=0.021)
+    # Other labels on val move the choice, not the fit.
+    labels = np.where(digits.splits == "val", (digits.labels + 1) % 10, digits.labels)
+    moved = make_evaluation("linear", {"l2": (chosen["l2"],)}).run(changed(digits, labels=labels))
+    assert moved.metrics["accuracy"] == only.metrics["accuracy"]
+
+
+def test_scale_and_shift_of_a_dimension_do_not_matter_to_the_linear_probe(digits: Embeddings) -> None:
+    rng = np.random.default_rng(0)
+    moved = np.asarray(digits.vectors) * rng.uniform(0.1, 50, 64) + rng.normal(size=64)
+    a, b = (make_evaluation("linear").run(s).metrics["accuracy"] for s in (digits, changed(digits, vectors=moved)))
+    assert a == pytest.approx(b, abs=0.011)
+
+
+def test_what_the_linear_probe_tells(digits: Embeddings) -> None:
+    run = make_evaluation("linear").run
+    assert said(run(digits), "dimensions do not vary")
+    assert said(run(ODD["one per class"](digits)), "no val item to choose the L2 strength on")
+    assert said(make_evaluation("linear", {"l2": (1e-9, 1e-10)}).run(digits), "edge of the strengths")
+    assert said(make_evaluation("linear", {"max_iterations": 1}).run(digits), "had not converged")
+
+
+@pytest.mark.parametrize("name", ["knn", "linear"])
+def test_what_both_tell(name: str, digits: Embeddings) -> None:
+    run = make_evaluation(name).run
+    assert said(run(ODD["partly labelled"](digits)), "train items are labelled; only these are used")
+    assert said(run(ODD["uneven"](digits)), "uneven")
+    assert said(run(ODD["no val"](digits)), "stratified tenth of train")
+    unseen = run(ODD["a class without training items"](digits))
+    assert said(unseen, "classes without training items (3)")
+    assert unseen.details["per_class"]["3"] == 0
+    assert said(run(ODD["duplicates"](digits)), "equal to a training vector")
+    in_train = np.bincount(digits.part("train", "val").labels)
+    assert run(ODD["no val"](digits)).n["val"] == sum(round(0.1 * c) for c in in_train)
+    majority = run(ODD["uneven"](digits)).metrics["majority"]
+    test = ODD["uneven"](digits).part("test")
+    assert majority == pytest.approx((test.labels == 0).mean())
+
+
+@pytest.mark.parametrize("name", ["knn", "linear"])
+def test_predictions_are_those_of_the_score(name: str, digits: Embeddings) -> None:
+    predictions = make_evaluation(name).predict(digits)
+    assert (predictions.predicted == predictions.true).mean() == pytest.approx(
+        make_evaluation(name).run(digits).metrics["accuracy"]
+    )
+    assert predictions.ids.tolist() == sorted(digits.part("test").ids)
+    with pytest.raises(InputError, match="has no predictions for this store"):
+        make_evaluation(name).predict(changed(digits, vectors=np.zeros_like(digits.vectors)))
