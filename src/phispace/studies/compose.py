@@ -42,7 +42,7 @@ def compose(study: Study, context: Context, outcomes: Sequence[Mapping[str, Any]
         subtitle=f"{images.name}, scale {context.scale}, seed {context.seed}",
         headline=tuple(f for outcome in outcomes for f in _FACTS.validate_python(outcome["headline"])),
         sections=(*guesses, *rest),
-        caveats=_caveats(context),
+        caveats=_caveats(study, context),
         provenance=Provenance(
             command=command,
             facts=_facts(study, context),
@@ -52,9 +52,9 @@ def compose(study: Study, context: Context, outcomes: Sequence[Mapping[str, Any]
     )
 
 
-def _caveats(context: Context) -> tuple[str, ...]:
+def _caveats(study: Study, context: Context) -> tuple[str, ...]:
     own = [str(c) for c in context.images.source.get("caveats", [])]
-    if context.scale != "paper":
+    if study.at(context.scale) != study.at("paper") or context.scale in study.limit:
         own.append(f"The scale {context.scale!r} is shorter than the published schedule; see the configuration below.")
     if len(context.images.quarantine):
         own.append(f"{len(context.images.quarantine)} images could not be decoded and were left out.")

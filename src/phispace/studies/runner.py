@@ -116,8 +116,10 @@ def run_study(
 
     def loaded() -> ImageSet:
         if load is not None:
-            return load()
-        return load_images(spec, data_dir=data_dir, size=size or study.size, progress=progress)
+            found = load()
+        else:
+            found = load_images(spec, data_dir=data_dir, size=size or study.size, progress=progress)
+        return study.limited(found, scale)
 
     if out.exists() and not (out / "study.json").exists() and (out.is_file() or any(out.iterdir())):
         raise RunError(f"{out} exists and holds no study; choose another --out.")

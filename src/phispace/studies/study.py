@@ -15,13 +15,16 @@ Any option may be such a table. A step whose `only` list lacks the scale is left
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phispace.errors import DataError, InputError
 from phispace.run import read_toml
+
+if TYPE_CHECKING:
+    from phispace.data.imageset import ImageSet
 
 SCALES = ("smoke", "cpu", "paper")
 
@@ -38,6 +41,7 @@ class Study:
         steps: the steps' tables in order.
         reference: what experiment this repeats.
         size: images are resized to this, or None.
+        limit: scale -> split -> at most so many images (stratified, by a hash of the id); scales left out use all.
     """
 
     name: str
@@ -47,6 +51,12 @@ class Study:
     steps: tuple[Mapping[str, Any], ...]
     reference: str = ""
     size: int | None = None
+    limit: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def limited(self, images: ImageSet, scale: str) -> ImageSet:
+        """The images that this scale uses; the whole set where it has no limit."""
+        counts = self.limit.get(scale)
+        return images if counts is None else images_subset(images, **counts)
 
     def at(self, scale: str) -> list[dict[str, Any]]:
         """The steps with every scale table resolved.
@@ -83,7 +93,7 @@ def parse(table: Mapping[str, Any], name: str) -> Study:
     missing = [key for key in ("title", "question", "images") if key not in table]
     if missing or not steps:
         raise DataError(f"The study {name!r} lacks {', '.join([*missing, *([] if steps else ['step'])])}.")
-    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size"})
+    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size", "limit"})
     if unknown:
         raise DataError(f"The study {name!r} has unknown keys: {', '.join(unknown)}.")
     seen: set[str] = set()
@@ -95,6 +105,19 @@ def parse(table: Mapping[str, Any], name: str) -> Study:
             raise DataError(f"Two steps of the study {name!r} have the id {step['id']!r}.")
         seen.add(step["id"])
     return Study(name=name, steps=tuple(steps), **table)
+
+
+def images_subset(images: ImageSet, **at_most: int) -> ImageSet:
+    """At most so many items of each split named, stratified by class and chosen by a hash of the id."""
+    import numpy as np
+
+    from phispace.maps.subset import stratified_subset
+
+    chosen = []
+    for split, count in at_most.items():
+        positions = images.where(split)
+        chosen.append(positions[stratified_subset(images.ids[positions], images.labels[positions], count)])
+    return images.take(np.sort(np.concatenate(chosen)))
 
 
 def load(name: str) -> Study:

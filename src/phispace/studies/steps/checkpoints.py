@@ -13,11 +13,11 @@ from phispace import storage
 from phispace.data.imageset import ImageSet
 from phispace.embeddings.extract import extract, weights_digest
 from phispace.embeddings.store import Embeddings, is_store
-from phispace.maps.subset import stratified_subset
 from phispace.run import Run
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.train import run_of
+from phispace.studies.study import images_subset
 from phispace.training.restore import load_method
 
 
@@ -42,7 +42,7 @@ class EmbedCheckpoints(Step[CheckpointsOptions]):
 
     def run(self, context: Context, name: str, options: CheckpointsOptions) -> Outcome:
         run = run_of(context, options.run)
-        followed = subset(context.images, train=options.train, val=options.val, test=options.test)
+        followed = images_subset(context.images, train=options.train, val=options.val, test=options.test)
         places = thinned(run, options.at_most)
         frames = []
         with context.progress.task(f"Extracting {options.layer}", total=len(places)) as task:
@@ -68,15 +68,6 @@ class EmbedCheckpoints(Step[CheckpointsOptions]):
                 frames.append({**record, "checkpoint": place.name, "path": path.relative_to(context.out).as_posix()})
                 task.advance()
         return Outcome({"frames": frames, "layer": options.layer, "run": options.run})
-
-
-def subset(images: ImageSet, **at_most: int) -> ImageSet:
-    """At most so many items of each split named, stratified by class and chosen by a hash of the id."""
-    chosen = []
-    for split, count in at_most.items():
-        positions = images.where(split)
-        chosen.append(positions[stratified_subset(images.ids[positions], images.labels[positions], count)])
-    return images.take(np.sort(np.concatenate(chosen)))
 
 
 def thinned(run: Run, at_most: int) -> list[tuple[Path, dict[str, Any]]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from phispace.evaluation.evaluate import score_table
+from phispace.registry import registry
 from phispace.report.document import Fact, Number
-from phispace.report.scores import primary_facts, score_section
+from phispace.report.scores import primary_facts, score_section, store_name
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.embed import stores_of
@@ -35,4 +39,19 @@ class Evaluate(Step[EvaluateOptions]):
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
         facts = primary_facts(rows, made["layers"][0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
-        return Outcome({"rows": rows}, list(sections), "", headline)
+        return Outcome({"rows": rows}, list(sections), _answer(rows, made["layers"][0]), headline)
+
+
+def _answer(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
+    """A sentence: the layer's linear probe (or first accuracy) beside its baselines."""
+    scored = [r for r in rows if r["metrics"].get("accuracy") is not None]
+    own = next((r for r in scored if r["store"] == layer), None)
+    if own is None:
+        return ""
+    same = {r["store"]: r["metrics"]["accuracy"] for r in scored if r["evaluation"] == own["evaluation"]}
+    low, high = own["interval"].get("accuracy", (float("nan"),) * 2)
+    others = ", ".join(f"{value:.1%} on {store_name(store)}" for store, value in same.items() if store != layer)
+    title = registry("evaluations").get(own["evaluation"]).title
+    return f"{title} on {layer}: {same[layer]:.1%} of the test images [{low:.1%}, {high:.1%}]" + (
+        f"; {others}." if others else "."
+    )
