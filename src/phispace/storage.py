@@ -25,8 +25,9 @@ SCHEMA_VERSION = 1
 _TEMPORARY = ".phispace-tmp-"
 
 
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _fsync(path: Path) -> None:
+    """Bring a file's data, or a directory's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -48,11 +49,15 @@ def _refused(path: Path, error: OSError) -> StorageError:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(path: Path | str, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on leaving without an error it becomes `path` in one step.
 
     The temporary keeps the suffix of `path`, so that libraries that look at it write the right format. It may be
     made a directory instead of a file, if nothing exists at `path` yet.
+
+    Args:
+        durable: False leaves it to the system when the data reach the disk; for what can be made again, and for files
+            in a directory that is made durable as a whole.
 
     Raises:
         StorageError: the disk refused; `path` is as it was.
@@ -65,14 +70,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     temporary = path.parent / f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
     try:
         yield temporary
-        if temporary.is_file():
-            descriptor = os.open(temporary, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        if durable and temporary.is_file():
+            _fsync(temporary)
         os.replace(temporary, path)
-        _fsync_directory(path.parent)
+        if durable:
+            _fsync(path.parent)
     except OSError as error:
         raise _refused(path, error) from error
     finally:
@@ -100,14 +102,19 @@ def atomic_directory(path: Path | str, previous: Path | None = None) -> Iterator
         try:
             temporary.mkdir(parents=True)
             yield temporary
-            _fsync_directory(temporary)
+            for file in (*temporary.iterdir(), temporary):
+                _fsync(file)
             if path.exists():
                 remove_directory(old)
                 os.replace(path, old)
             os.replace(temporary, path)
-            _fsync_directory(path.parent)
+            _fsync(path.parent)
         except OSError as error:
             raise _refused(path, error) from error
+        except StorageError as error:  # of a file inside: name the place that the user knows
+            if isinstance(error.__cause__, OSError):
+                raise _refused(path, error.__cause__) from error
+            raise
         if previous is None:
             remove_directory(old)
     finally:
@@ -124,33 +131,34 @@ def remove_directory(path: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """The same file under a second name; a copy where the disk has no links. For files that are never changed."""
+    """The same file under a second name; a copy where the disk has no links. For files that are never changed.
+
+    Not durable by itself: for use inside `atomic_directory`.
+    """
     try:
         os.link(source, target)
     except OSError:
-        with atomic_path(target) as temporary:
+        with atomic_path(target, durable=False) as temporary:
             shutil.copyfile(source, temporary)
 
 
 @contextlib.contextmanager
-def atomic_open(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open for writing atomically (`"wb"` or `"w"`, the latter in UTF-8)."""
+def atomic_open(path: Path | str, mode: str = "wb", durable: bool = True) -> Iterator[IO[Any]]:
+    """Open for writing atomically (`"wb"` or `"w"`, the latter in UTF-8); `durable` as for `atomic_path`."""
     encoding = None if "b" in mode else "utf-8"
-    with atomic_path(path) as temporary, temporary.open(mode, encoding=encoding, newline=None) as stream:
+    with atomic_path(path, durable) as temporary, temporary.open(mode, encoding=encoding, newline=None) as stream:
         yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
-def write_bytes(path: Path | str, data: bytes) -> None:
+def write_bytes(path: Path | str, data: bytes, durable: bool = True) -> None:
     """Write bytes atomically."""
-    with atomic_open(path) as stream:
+    with atomic_open(path, durable=durable) as stream:
         stream.write(data)
 
 
-def write_text(path: Path | str, text: str) -> None:
+def write_text(path: Path | str, text: str, durable: bool = True) -> None:
     """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"), durable)
 
 
 def jsonable(value: Any) -> Any:
@@ -168,10 +176,10 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path | str, value: dict[str, Any]) -> None:
+def write_json(path: Path | str, value: dict[str, Any], durable: bool = True) -> None:
     """Write one JSON object atomically, with `schema_version` first."""
     body = {"schema_version": SCHEMA_VERSION, **jsonable(value)}
-    write_text(path, json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(body, indent=2, ensure_ascii=False, allow_nan=False) + "\n", durable)
 
 
 def read_json(path: Path | str) -> dict[str, Any]:

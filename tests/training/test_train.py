@@ -42,7 +42,9 @@ def test_the_record(finished: Run, images: ImageSet) -> None:
     assert record["choices"]["precision"] == "32-true"
     assert record["choices"]["threads"] == 1
     assert record["provenance"]["packages"]["torch"] == torch.__version__.split("+")[0]
-    assert record["result"]["best_val_loss"] == min(r["val_loss"] for r in read_table(finished.path / "metrics.csv")[1:])
+    assert record["result"]["best_val_loss"] == min(
+        r["val_loss"] for r in read_table(finished.path / "metrics.csv")[1:]
+    )
     assert Run.open(finished.path).record["best_checkpoint"] == record["best_checkpoint"]
 
 
@@ -53,7 +55,14 @@ def test_metrics_have_every_term_by_name(finished: Run) -> None:
     assert "val_loss" in rows[0], "the untrained network is validated too"
     for row in rows[1:]:
         assert row["train_loss"] == row["train_cross_entropy"]
-        assert {"val_loss", "val_accuracy", "learning_rate", "health_std", "health_effective_rank", "health_knn"} <= set(row)
+        assert {
+            "val_loss",
+            "val_accuracy",
+            "learning_rate",
+            "health_std",
+            "health_effective_rank",
+            "health_knn",
+        } <= set(row)
     assert rows[2]["train_loss"] < rows[1]["train_loss"]
     assert {"seconds", "images_per_second"} <= set(read_table(finished.path / "timings.csv")[1])
 
@@ -147,7 +156,9 @@ def test_unlabelled_images_are_left_out_where_labels_are_needed(tmp_path: Path, 
 def test_checkpoint_policies(tmp_path: Path, images: ImageSet, policy: str) -> None:
     run = train(small.config(f"training.checkpoints={policy}", epochs=3), tmp_path / "run", images=images)
     names = [path.name.partition("-")[0] for path in run.checkpoints()]
-    expected = ["epoch=000", "epoch=001", "epoch=002", "epoch=003", "last"] if policy == "all" else ["epoch=000", "last"]
+    expected = (
+        ["epoch=000", "epoch=001", "epoch=002", "epoch=003", "last"] if policy == "all" else ["epoch=000", "last"]
+    )
     assert names == expected
     if policy == "last":
         assert run.checkpoint("best").name == "last"
@@ -182,16 +193,16 @@ def test_loggers_and_callbacks_of_the_user(tmp_path: Path, images: ImageSet) -> 
             seen.append(len(seen))
 
     logger = CSVLogger(tmp_path / "logs")
-    train(
-        small.config("training.log_every=2"), tmp_path / "run", images=images, loggers=[logger], callbacks=[Watch()]
-    )
+    train(small.config("training.log_every=2"), tmp_path / "run", images=images, loggers=[logger], callbacks=[Watch()])
     assert seen == [0, 1]
     text = (Path(logger.log_dir) / "metrics.csv").read_text()
     assert "train/cross_entropy" in text
     assert "learning_rate" in text
 
 
-def test_lightning_is_silent(tmp_path: Path, images: ImageSet, capfd: pytest.CaptureFixture[str], recwarn: object) -> None:
+def test_lightning_is_silent(
+    tmp_path: Path, images: ImageSet, capfd: pytest.CaptureFixture[str], recwarn: object
+) -> None:
     train(small.config(epochs=1), tmp_path / "run", images=images)
     out, err = capfd.readouterr()
     assert out == ""

@@ -54,12 +54,12 @@ class SafeCheckpointIO(CheckpointIO):
             if named is not None:
                 with storage.atomic_directory(path.parent / named) as copy:
                     storage.link(new / WEIGHTS, copy / WEIGHTS)
-                    storage.write_json(copy / RECORD, {**record, "resumable": False, "sha256": sums})
+                    storage.write_json(copy / RECORD, {**record, "resumable": False, "sha256": sums}, durable=False)
             structure, tensors = pack(rest)
             _write_tensors(new / STATE, tensors)
-            storage.write_json(new / STRUCTURE, {"state": structure})
+            storage.write_json(new / STRUCTURE, {"state": structure}, durable=False)
             sums |= {name: storage.sha256_file(new / name) for name in (STATE, STRUCTURE)}
-            storage.write_json(new / RECORD, {**record, "resumable": True, "sha256": sums})
+            storage.write_json(new / RECORD, {**record, "resumable": True, "sha256": sums}, durable=False)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -79,7 +79,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], record: Mapping[str,
     with storage.atomic_directory(path) as new:
         _write_tensors(new / WEIGHTS, {name: plain(tensor) for name, tensor in weights.items()})
         sums = {WEIGHTS: storage.sha256_file(new / WEIGHTS)}
-        storage.write_json(new / RECORD, {**record, "resumable": False, "sha256": sums})
+        storage.write_json(new / RECORD, {**record, "resumable": False, "sha256": sums}, durable=False)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def newest_resumable(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    with storage.atomic_path(path) as temporary:
+    with storage.atomic_path(path, durable=False) as temporary:
         try:
             save_file(dict(tensors), temporary, metadata={"format": "pt"})
         except SafetensorError as error:

@@ -157,7 +157,7 @@ class Recorder(Callback):
         self._epoch_began = (seconds, self.images_seen)
         if trainer.is_global_zero:
             write_table(self.folder / METRICS, self.rows)
-            write_table(self.folder / TIMINGS, self.timings)
+            write_table(self.folder / TIMINGS, self.timings, durable=False)
             shown = {k.replace("_", "/", 1): v for k, v in row.items() if isinstance(v, float) and k != "learning_rate"}
             for logger in trainer.loggers:
                 logger.log_metrics({**shown, "epoch": epoch}, step=self.step)

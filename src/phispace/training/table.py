@@ -21,7 +21,7 @@ Row = dict[str, Any]
 _GROUPS = ("", "learning", "train", "val", "health")
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]], durable: bool = True) -> None:
     """Write rows as CSV, atomically; missing values are empty.
 
     Columns are in the order in which they first appear, those of training before those of validation and of health.
@@ -31,7 +31,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([[_write(row.get(name)) for name in columns] for row in rows])
-    storage.write_text(path, text.getvalue())
+    storage.write_text(path, text.getvalue(), durable)
 
 
 def read_table(path: Path | str) -> list[Row]:
