@@ -66,7 +66,7 @@ class Embeddings:
             bad = ~np.isfinite(block).all(axis=1)
             if bad.any():
                 raise DataError(
-                    f"The vector of {self.ids[start + int(bad.argmax())]!r} has values that are not finite."
+                    f"The vector of {str(self.ids[start + int(bad.argmax())])!r} has values that are not finite."
                 )
 
     def _check_items(self) -> None:
