@@ -53,7 +53,7 @@ def test_convnet4_is_the_sequence_it_says():
         h = F.relu(bn(F.conv2d(h, s[f"conv{number}"].weight, padding=padding), s[f"block{number}"][0]))
         if number % 2 == 0:
             h = F.max_pool2d(h, 2)
-    fc1 = F.linear(h.flatten(1), s["fc1"][1].weight)
+    fc1 = F.linear(h.permute(0, 2, 3, 1).flatten(1), s["fc1"][1].weight)
     with torch.no_grad():
         found = encoder.taps(x, ("fc1", "features"))
     torch.testing.assert_close(found["fc1"], fc1)

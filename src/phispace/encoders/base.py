@@ -29,7 +29,8 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.full((1, channels, 1, 1), 0.25))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.std
+        scale = self.std.reciprocal()
+        return torch.addcmul(-self.mean * scale, x, scale)
 
     @torch.no_grad()
     def measure(self, images: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from phispace.encoders.base import Encoder, Normalise
 from phispace.encoders.norm import KERAS_EPSILON, KERAS_MOMENTUM, BatchNorm1d, BatchNorm2d, glorot_
@@ -72,13 +72,22 @@ class ConvNet4(Encoder):
             if dropout:
                 steps.append(nn.Dropout(0.25))
             stages[f"pool{pool}"] = nn.Sequential(*steps)
-        stages["fc1"] = nn.Sequential(nn.Flatten(), nn.Linear(inputs * side * side, dense, bias=not batch_norm))
+        stages["fc1"] = nn.Sequential(
+            ChannelsLastFlatten(), nn.Linear(inputs * side * side, dense, bias=not batch_norm)
+        )
         last: list[nn.Module] = [BatchNorm1d(dense, bn_epsilon, bn_momentum)] if batch_norm else []
         last.append(nn.ReLU())
         if dropout:
             last.append(nn.Dropout(0.5))
         stages["features"] = nn.Sequential(*last)
         glorot_(self)
+
+
+class ChannelsLastFlatten(nn.Module):
+    """(B, C, h, w) -> (B, h w C), Keras' order: no copy for what lies channels_last in memory, forward or backward."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
 
 
 class ConvNet2(ConvNet4):

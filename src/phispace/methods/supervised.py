@@ -30,8 +30,11 @@ UNKNOWN = -1
 
 
 class SupervisedConfig(MethodConfig):
-    """Options of the supervised network."""
+    """Options of the supervised network; the defaults are for a laptop and thousands of small images."""
 
+    epochs: int = Field(20, ge=1, description="passes over the training images")
+    batch_size: int = Field(128, ge=1, description="images a step, over all devices' shares on one device")
+    schedule: Literal["constant", "cosine", "triangular"] = Field("cosine", description="learning rate over steps")
     head: Literal["linear", "linear-bn", "linear-no-bias"] = Field(
         "linear", description="dense layer; with batch normalisation after it; without a bias"
     )
