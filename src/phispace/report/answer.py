@@ -9,7 +9,7 @@ from typing import Any
 from phispace.report.document import Number
 from phispace.report.history import History
 from phispace.report.numerals import sentence
-from phispace.report.scores import evaluation_title, is_baseline, number_of, primary_of
+from phispace.report.scores import evaluation_title, is_baseline, number_of, primary_of, rule
 
 Entry = Mapping[str, Any]
 # Evaluations in the order in which the answer prefers them.
@@ -31,7 +31,7 @@ def main_entry(entries: Sequence[Entry]) -> Entry | None:
 def _rival(entries: Sequence[Entry], main: Entry, store: str) -> Number | None:
     for entry in entries:
         same = entry["evaluation"] == main["evaluation"] and entry.get("options") == main.get("options")
-        if same and entry["store"] == store:
+        if same and rule(str(entry["store"])) == store:
             number = number_of(entry, str(primary_of(main)), caveats=False)
             return number if number.value is not None else None
     return None

@@ -26,8 +26,14 @@ from phispace.run import Run, safe_name
 
 FOLDER = "report"
 # Quantities a colleague looks at first; the rest follows in the order of the file.
-_FIRST = ("loss", "accuracy")
-MAX_CURVES = 8
+_FIRST = ("loss", "accuracy", "health_knn", "health_effective_rank")
+_NAMES = {
+    "health_knn": "k nearest neighbours",
+    "health_effective_rank": "effective rank",
+    "health_std": "spread (1: even, 0: collapsed)",
+    "health_uniformity": "uniformity",
+}
+MAX_CURVES = 6
 QUALITY = {
     "trustworthiness": ("Trustworthiness", "of the neighbours on the map; 1 is perfect"),
     "continuity": ("Continuity", "of the true neighbours; 1 is perfect"),
@@ -44,24 +50,30 @@ def curves(run: Run, history: History | None) -> list[Section]:
         return []
     names = [q for q in (*_FIRST, *history.quantities()) if history.of(q)]
     best = _best_epoch(run)
-    figures = []
-    for quantity in list(dict.fromkeys(names))[:MAX_CURVES]:
+    figures: list[Figure] = []
+    drawn: set[str] = set()
+    for quantity in dict.fromkeys(names):
         series = history.of(quantity)
         if all(sum(map(math.isfinite, values)) < 2 for values in series.values()) or _constant(series):
             continue
-        words = quantity.replace("_", " ").replace("/", " ")
-        named = {split or words: values for split, values in series.items()}
+        if len(figures) == MAX_CURVES or repr(series) in drawn:
+            continue  # a loss of one term is that term
+        drawn.add(repr(series))
+        words = _NAMES.get(quantity, quantity.replace("_", " ").replace("/", " "))
+        named = {split: values for split, values in series.items()}
         path = lines(
             history.epochs,
             named,
             run.path / FOLDER / f"{safe_name(quantity)}.png",
             title=words[:1].upper() + words[1:],
-            form="share" if form_of(quantity) == "share" else "number",
+            form="share" if form_of(quantity) == "share" or quantity == "health_knn" else "number",
             quiet=("train",) if len(named) > 1 else (),
-            mark=best if quantity in _FIRST else None,
+            mark=best if quantity in ("loss", "accuracy") else None,
             mark_label="chosen",
         )
-        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in named.items() if math.isfinite(values[-1]))
+        last = ", ".join(
+            f"{name} {values[-1]:.4g}".strip() for name, values in named.items() if math.isfinite(values[-1])
+        )
         figures.append(_figure(run, path, f"{words} by epoch; at the end {last}"))
     caption = (
         "By epoch; epoch 0 is the untrained network. Validation images are not trained on and not augmented. "
@@ -89,6 +101,8 @@ def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]
             continue
         rows = []
         for store, entry in mine.items():
+            if store == "majority":
+                continue  # so far below that all others would lie on one another
             number = number_of(entry, metric)
             value = math.nan if number.value is None else number.value
             rows.append(Dot(store_name(store), value, number.low, number.high, is_baseline(store)))

@@ -48,7 +48,10 @@ def encoder_name(run: Run) -> str:
 
 
 def repeat_command(run: Run) -> str:
-    """A command that trains the same again, every option given, into a directory of its own."""
+    """A command that trains the same again: the one that was given, else one with every option."""
+    argv = field(run.record, "argv")
+    if isinstance(argv, list) and argv[1:2] == ["train"] and "--resume" not in argv:
+        return shlex.join(["phispace", *map(str, argv[1:])])
     config = run.config
     words = [
         "phispace",
@@ -117,7 +120,10 @@ def provenance_of(run: Run, sources: tuple[str, ...] = ()) -> Provenance:
     facts += [("Error", field(record, "error"))]
     facts += [("Encoder", encoder_name(run)), ("Best checkpoint", field(record, "best_checkpoint"))]
     facts += [("Seed", field(record, "config.training.seed"))]
-    facts += [(f"Chosen {key}", _plain(value)) for key, value in (field(record, "choices") or {}).items()]
+    facts += [
+        (f"Chosen {str(key).replace('_', ' ')}", _plain(value))
+        for key, value in (field(record, "choices") or {}).items()
+    ]
     git = field(machine, "git") or {}
     commit = str(field(git, "commit") or "")[:12] + (" with uncommitted changes" if field(git, "dirty") else "")
     facts += [("phispace", " ".join(str(v) for v in (field(machine, "phispace"), commit and f"({commit})") if v))]

@@ -31,12 +31,17 @@ def is_baseline(store: str, main: Sequence[str] | None = None) -> bool:
     """Whether a store's label names a baseline; with `main` given, everything else is one."""
     if main is not None:
         return not any(store == m or store.startswith(f"{m} @ ") for m in main)
-    return store.split(" ")[0].split("@")[0] in BASELINES
+    return rule(store) in BASELINES
 
 
 def store_name(store: str) -> str:
     """A store's label for people."""
-    return _NAMES.get(store, store)
+    return _NAMES.get(rule(store), store)
+
+
+def rule(store: str) -> str:
+    """What kind of store a label names: `PCA @ best` is a `pca`."""
+    return store.split(" ")[0].split("@")[0].lower()
 
 
 def metric_name(metric: str) -> str:
@@ -86,8 +91,8 @@ def evaluation_title(evaluation: str) -> str:
 
 
 def capital(title: str) -> str:
-    """The title with a capital, but `k-NN` stays as it is."""
-    return title if title[1:2] == "-" else title[:1].upper() + title[1:]
+    """The title with a capital, but `k nearest neighbours` stays as it is."""
+    return title if title[1:2] in ("-", " ") else title[:1].upper() + title[1:]
 
 
 def _variants(entries: Sequence[Entry]) -> list[tuple[str, str]]:
@@ -185,7 +190,7 @@ def primary_facts(entries: Sequence[Entry], store: str) -> list[Fact]:
             if e["evaluation"] == entry["evaluation"]
             and e.get("options") == entry.get("options")
             and is_baseline(str(e["store"]))
-            and e["store"] in ("pixels", "untrained")
+            and rule(str(e["store"])) in ("pixels", "untrained")
         ]
         number = number_of(entry, metric, caveats=False)
         title = evaluation_title(str(entry["evaluation"]))

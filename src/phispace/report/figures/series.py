@@ -83,7 +83,7 @@ def lines(
             if len(known):
                 last = known[-1]
                 text = write(Number(value=float(ys[last]), form=form))[0]
-                ends.append((float(xs[last]), float(ys[last] * factor), f"{label(name)} {text}", colour))
+                ends.append((float(xs[last]), float(ys[last] * factor), f"{label(name)} {text}".strip(), colour))
         axes.set_title(label(title, 80))
         axes.set_xlabel(label(xlabel, 60))
         axes.set_ylabel(label(ylabel, 60))
@@ -92,9 +92,11 @@ def lines(
         _whole_ticks(axes)
         if mark is not None:
             axes.axvline(mark, color=theme.soft, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
+            # Names of the lines stand at the right; there the mark's name goes to the left of it.
+            left = mark > np.mean(axes.get_xlim())
             axes.annotate(
-                label(mark_label), (mark, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
-                textcoords="offset points", va="top", fontsize=8, color=theme.soft,
+                label(mark_label), (mark, 1), xycoords=("data", "axes fraction"), xytext=(-3 if left else 3, -2),
+                textcoords="offset points", va="top", ha="right" if left else "left", fontsize=8, color=theme.soft,
             )  # fmt: skip
         _name_ends(axes, ends, size[1])
         return figure
