@@ -68,13 +68,20 @@ def test_pictures_named_are_there(report: Report, run: Run) -> None:
 
 def test_provenance_is_enough_to_repeat(report: Report) -> None:
     facts = {f.name: str(f.value) for f in report.provenance.facts}
-    assert report.provenance.command.startswith("phispace train supervised --images cifar10 --encoder convnet4")
-    assert "--set method.learning_rate=0.001" in report.provenance.command
+    assert report.provenance.command == "phispace train supervised --images cifar10 --epochs 12"
     assert facts["Images' fingerprint"] == "9f2c" * 16
     assert "torch 2.14.1" in facts["Versions"]
     assert "0123456789ab" in facts["phispace"]
     assert "learning_rate = 0.001" in report.provenance.configuration
     assert set(report.provenance.sources) == {"run.json", "config.toml", "metrics.csv", "scores.json"}
+
+
+def test_a_run_made_from_python_gets_a_command_with_every_option(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "r", record={"argv": ["notebook.py"]}, logged=False, scored=False, drawn=False)
+    command = run_report(run).provenance.command
+    assert command.startswith("phispace train supervised --images cifar10 --encoder convnet4 --size 32 --seed 0")
+    assert "--set method.learning_rate=0.001" in command
+    assert "--set encoder.options.dropout=0.0" in command
 
 
 def test_caveats_come_first(report: Report) -> None:

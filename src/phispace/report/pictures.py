@@ -60,7 +60,7 @@ def curves(run: Run, history: History | None) -> list[Section]:
             continue  # a loss of one term is that term
         drawn.add(repr(series))
         words = _NAMES.get(quantity, quantity.replace("_", " ").replace("/", " "))
-        named = {split: values for split, values in series.items()}
+        named = dict(series)
         path = lines(
             history.epochs,
             named,
