@@ -42,7 +42,7 @@ ALLOWED |= {
     "report": STORE | {"report", "evaluation", "maps", "search"},
 }
 # The outermost ring stands over all rooms.
-OUTER = {"studies", "cli", "api", "export", "predict", "sklearn"}
+OUTER = {"studies", "cli", "api", "export", "export_onnx", "predict", "sklearn"}
 
 
 def _modules() -> list[Path]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from phispace.api.film import draw_film
     from phispace.api.learn import embed, inspect, train
     from phispace.api.results import (
         draw_map,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     **dict.fromkeys(("embed", "inspect", "train"), "api.learn"),
+    "draw_film": "api.film",
     **dict.fromkeys(
         ("draw_map", "evaluate", "export_encoder", "predict_classes", "search_images", "study", "write_report"),
         "api.results",
@@ -61,6 +63,7 @@ __all__ = [
     "PhispaceError",
     "Run",
     "__version__",
+    "draw_film",
     "draw_map",
     "embed",
     "evaluate",

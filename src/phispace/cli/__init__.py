@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 # The order of these imports is the order of the verbs in --help.
-from phispace.cli import experiments, learn, names, results  # noqa: F401 - each registers its verbs
+# isort: off
+from phispace.cli import experiments, learn, results, film, names  # noqa: F401 - each registers its verbs
+
+# isort: on
 from phispace.cli.options import app
 from phispace.errors import PhispaceError
 

@@ -28,7 +28,11 @@ def compose(study: Study, context: Context, outcomes: Sequence[Mapping[str, Any]
         command: what repeats this.
     """
     sections = [_SECTIONS.validate_python(s) for outcome in outcomes for s in outcome["sections"]]
-    findings = [f for s in sections if isinstance(s, Findings) for f in s.findings]
+    order = list(study.guesses.values())
+    findings = sorted(
+        (f for s in sections if isinstance(s, Findings) for f in s.findings),
+        key=lambda f: order.index(f.claim) if f.claim in order else len(order),
+    )
     rest = [s for s in sections if not isinstance(s, Findings)]
     guesses = (
         [Findings(title="The guesses, each answered by a measurement", findings=tuple(findings))] if findings else []

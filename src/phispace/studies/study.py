@@ -41,6 +41,8 @@ class Study:
         steps: the steps' tables in order.
         reference: what experiment this repeats.
         size: images are resized to this, or None.
+        guesses: key -> what the source guessed, in its order; a step's option `guess:KEY` stands for the text, and the
+            report answers them in this order.
         limit: scale -> split -> at most so many images (stratified, by a hash of the id); scales left out use all.
     """
 
@@ -52,6 +54,7 @@ class Study:
     reference: str = ""
     size: int | None = None
     limit: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    guesses: Mapping[str, str] = field(default_factory=dict)
 
     def limited(self, images: ImageSet, scale: str) -> ImageSet:
         """The images that this scale uses; the whole set where it has no limit."""
@@ -67,7 +70,16 @@ class Study:
         if scale not in SCALES:
             raise InputError(f"There is no scale {scale!r}; there are: {', '.join(SCALES)}.")
         chosen = [_resolve(step, scale, f"step {step.get('id', step['do'])!r}") for step in self.steps]
+        chosen = [{k: self._guess(v) for k, v in step.items()} for step in chosen]
         return [{k: v for k, v in step.items() if k != "only"} for step in chosen if scale in step.get("only", SCALES)]
+
+    def _guess(self, value: Any) -> Any:
+        if not isinstance(value, str) or not value.startswith("guess:"):
+            return value
+        key = value.removeprefix("guess:")
+        if key not in self.guesses:
+            raise InputError(f"The study {self.name!r} has no guess {key!r}; there are: {', '.join(self.guesses)}.")
+        return self.guesses[key]
 
 
 def _resolve(value: Any, scale: str, where: str) -> Any:
@@ -93,7 +105,7 @@ def parse(table: Mapping[str, Any], name: str) -> Study:
     missing = [key for key in ("title", "question", "images") if key not in table]
     if missing or not steps:
         raise DataError(f"The study {name!r} lacks {', '.join([*missing, *([] if steps else ['step'])])}.")
-    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size", "limit"})
+    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size", "limit", "guesses"})
     if unknown:
         raise DataError(f"The study {name!r} has unknown keys: {', '.join(unknown)}.")
     seen: set[str] = set()

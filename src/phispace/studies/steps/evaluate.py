@@ -52,6 +52,7 @@ def _answer(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
     low, high = own["interval"].get("accuracy", (float("nan"),) * 2)
     others = ", ".join(f"{value:.1%} on {store_name(store)}" for store, value in same.items() if store != layer)
     title = registry("evaluations").get(own["evaluation"]).title
-    return f"{title} on {layer}: {same[layer]:.1%} of the test images [{low:.1%}, {high:.1%}]" + (
-        f"; {others}." if others else "."
+    return (
+        f"{title[:1].upper()}{title[1:]} on {layer}: {same[layer]:.1%} of the test images [{low:.1%}, {high:.1%}]"
+        + (f"; {others}." if others else ".")
     )

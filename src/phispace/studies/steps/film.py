@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import fmean
+from typing import Literal
 
 from pydantic import Field
 
@@ -33,6 +34,7 @@ class FilmOptions(StepOptions):
     split: str = "test"
     items: int = Field(2000, ge=10)
     in_betweens: int = Field(8, ge=0)
+    strategy: Literal["warm", "full", "independent"] = "warm"
     thumbnails: bool = False
     guess_comparable: str = "Separate t-SNE fits are not comparable."
     guess_settled: str = "The run never settled."
@@ -52,7 +54,12 @@ class DrawFilm(Step[FilmOptions]):
             stores.append(store.part(options.split))
             captions.append(Caption(epoch=float(frame["epoch"]), accuracy=frame.get("val_accuracy")))
         film = fit_frames(
-            stores, captions, max_items=options.items, seed=context.seed, progress=context.progress
+            stores,
+            captions,
+            max_items=options.items,
+            strategy=options.strategy,
+            seed=context.seed,
+            progress=context.progress,
         )  # fmt: skip
         folder = context.place(name)
         film.save(folder / "film")

@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from phispace.embeddings.checkpoints import by_epoch
 from phispace.embeddings.extract import extract
 from phispace.metrics.cka import centred_gram, cka_of_grams
 from phispace.report.document import Fact, Figure, Finding, Findings, Number, Verdict
 from phispace.report.figures import heat, lines
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
-from phispace.studies.steps.checkpoints import thinned
 from phispace.studies.steps.train import run_of
 from phispace.studies.study import images_subset
 from phispace.training.restore import load_method
@@ -47,7 +47,7 @@ class Similarity(Step[SimilarityOptions]):
     def run(self, context: Context, name: str, options: SimilarityOptions) -> Outcome:
         run = run_of(context, options.run)
         followed = images_subset(context.images, val=options.images)
-        places = thinned(run, options.at_most)
+        places = by_epoch(run, options.at_most)
         epochs = [float(record["epoch"]) for _, record in places]
         layers = tuple(dict.fromkeys([*options.layers, options.between]))
         grams: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
