@@ -75,9 +75,13 @@ def train(
         config = resumed_config(run, config, epochs)
     elif config is None:
         raise InputError("A new run needs a configuration; only --resume goes without.")
-    else:
+    elif epochs is not None:
+        config = config.with_epochs(epochs)
+    # No file of ours is touched but by the first process; the others read what it has written.
+    with quiet_lightning():
+        world = find_world(config.training)
+    if run is None and world.first:
         refuse_unless_empty(out)
-        config = config if epochs is None else config.with_epochs(epochs)
     images = images if images is not None else _load(config, progress)
     if run is not None:
         check_images(run, images)
@@ -85,11 +89,8 @@ def train(
             progress.say(f"{out} is complete: {config.method['epochs']} epochs are done. More: --epochs.")
             return run
     plan = make_plan(config, images)
-    # No file of ours is touched but by the first process; the others read what it has written.
-    with quiet_lightning(), torch.random.fork_rng():
-        world = find_world(config.training)
-        with lock_directory(out) if world.first else contextlib.nullcontext():
-            return _Training(plan, out, run, world, progress, loggers, callbacks).run_all()
+    with quiet_lightning(), torch.random.fork_rng(), lock_directory(out) if world.first else contextlib.nullcontext():
+        return _Training(plan, out, run, world, progress, loggers, callbacks).run_all()
 
 
 def _load(config: RunConfig, progress: Progress) -> ImageSet:

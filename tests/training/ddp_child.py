@@ -1,0 +1,48 @@
+"""Trains on two processes of one machine. Lightning starts the second one with this same command.
+
+    python ddp_child.py FOLDER [--resume] [--stop-at STEP] [SETTING ...]
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import small
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from phispace.errors import PhispaceError
+from phispace.training.train import train
+
+
+class StopAt(Callback):
+    """Sends SIGTERM to the first process alone."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: object, pl_module: object, batch: object, batch_idx: int) -> None:
+        if rank_zero_only.rank == 0 and trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(words: list[str]) -> None:
+    out, words = Path(words[0]), words[1:]
+    stop = [StopAt(int(words.pop(words.index("--stop-at") + 1)))] if "--stop-at" in words else []
+    settings = [word for word in words if not word.startswith("--")]
+    asked = small.config("training.devices=2", "training.strategy=ddp", *settings)
+    try:
+        run = train(asked, out, images=small.digits(), resume="--resume" in words, callbacks=stop)
+    except PhispaceError as error:
+        print(rank_zero_only.rank, type(error).__name__, error, flush=True)
+        sys.exit(error.exit_code)
+    print(rank_zero_only.rank, run.record.get("status"), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
