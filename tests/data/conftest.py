@@ -21,3 +21,9 @@ def pets(tmp_path: Path) -> Path:
         for i in range(3):
             (root / name / f"{i}.png").write_bytes(encode(10 * label + i))
     return root
+
+
+@pytest.fixture(autouse=True)
+def _no_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named sets are looked for only where a test says."""
+    monkeypatch.delenv("PHISPACE_DATA", raising=False)

@@ -77,9 +77,7 @@ def test_a_file_that_goes_away_is_quarantined(pets: Path) -> None:
 
 @pytest.mark.parametrize("name", [b"new\nline.png", b"\xff\xfe.png", b"tab\t.png", b"back\\slash.png", b"a b.png"])
 def test_odd_names_have_readable_ids(pets: Path, name: bytes) -> None:
-    path = os.fsencode(pets) + b"/cat/" + name
-    with open(path, "wb") as stream:
-        stream.write(encode(4))
+    (pets / "cat" / os.fsdecode(name)).write_bytes(encode(4))
     images = load_images(pets)
     new = next(
         i for i in images.ids.tolist() if i.count("/") == 1 and i.split("/")[1] not in ("0.png", "1.png", "2.png")

@@ -63,7 +63,7 @@ def _flat(labels: np.ndarray, count: int, where: str) -> np.ndarray:
         return np.array([escape(name) for name in labels.tolist()], str)
     if labels.dtype.kind == "f":
         unknown = np.isnan(labels)
-        values = np.where(unknown, UNKNOWN, labels)
+        values = np.where(unknown, UNKNOWN, labels.astype(np.float64))
         if not (np.isfinite(values).all() and (values == np.round(values)).all() and (np.abs(values) < 2**53).all()):
             raise DataError(f"The labels of {where} are fractions; whole numbers or names are expected.")
         return values.astype(np.int64)

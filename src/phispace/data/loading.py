@@ -64,6 +64,8 @@ def _origin(spec: str | Path, options: Mapping[str, Any], request: Request) -> O
     if isinstance(spec, str) and (text in REGISTRY.table or text in REGISTRY.aliases):
         kind: type[Source] = REGISTRY.get(text)
         return kind(_checked(kind.Config, options, text)).origin(request)
+    if not text.strip():
+        raise InputError(f"The images have no name; a path is expected, or one of: {', '.join(REGISTRY.names())}.")
     path = Path(text).expanduser()
     if "\0" not in text and path.exists():
         config = _checked(PathConfig, options, text)

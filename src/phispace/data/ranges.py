@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.1, 99.9
+_FLOAT32_SAFE = 1e30
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,11 @@ class ValueRange:
 
     def to_uint8(self, values: np.ndarray) -> np.ndarray:
         """Values of any shape, linearly to uint8, rounded; what lies outside is clipped."""
-        scaled = (values.astype(np.float32) - np.float32(self.low)) * np.float32(255.0 / (self.high - self.low))
+        low, high = self.low, self.high
+        largest = max(abs(low), abs(high))
+        if largest > _FLOAT32_SAFE:  # such values would overflow; their ratio does not
+            values, low, high = values / largest, low / largest, high / largest
+        scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
         return (np.clip(scaled, 0.0, 255.0) + 0.5).astype(np.uint8)
 
     def record(self) -> dict[str, Any]:
@@ -86,4 +91,4 @@ def float_range(low: float, high: float) -> ValueRange:
 
 
 def _spread(low: float, high: float, rule: str) -> ValueRange:
-    return ValueRange(low, high if high > low else low + 1.0, rule)
+    return ValueRange(low, high if high > low else low + max(1.0, abs(low) * 1e-6), rule)

@@ -7,6 +7,7 @@ archive that ends early is an error, because nobody can know what is missing.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import tarfile
@@ -91,26 +92,33 @@ def tar_members(path: Path, largest: int = MAX_BYTES) -> Iterator[tuple[int, tar
     Raises:
         DataError: no tar archive, cut off, too many members, or inflating without end.
     """
+    with (
+        _errors(path),
+        path.open("rb") as raw,
+        _Counted(_inflated(raw), path, largest) as stream,
+        tarfile.open(fileobj=stream, mode="r:", errorlevel=1) as archive,  # type: ignore[call-overload]
+    ):
+        number = 0
+        while (member := archive.next()) is not None:
+            if number >= MAX_MEMBERS:
+                raise DataError(f"{path} has more than {MAX_MEMBERS:,} members; that is refused.")
+            yield number, member, _Member(archive, member, path).read
+            archive.members = []  # tarfile would keep every header
+            number += 1
+        # tarfile takes a damaged header for the end; the true end is a block of zeros.
+        stream.seek(archive.offset)
+        if stream.read(_BLOCK) != b"\0" * _BLOCK:
+            raise DataError(f"{path} is cut off or damaged: the mark at the end of a tar archive is missing.")
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """tarfile, gzip, bz2, lzma and zlib each have their own errors; here they become one DataError."""
     try:
-        with (
-            path.open("rb") as raw,
-            _Counted(_inflated(raw), path, largest) as stream,
-            tarfile.open(fileobj=stream, mode="r:", errorlevel=1) as archive,  # type: ignore[call-overload]
-        ):
-            number = 0
-            while (member := archive.next()) is not None:
-                if number >= MAX_MEMBERS:
-                    raise DataError(f"{path} has more than {MAX_MEMBERS:,} members; that is refused.")
-                yield number, member, _Member(archive, member, path).read
-                archive.members = []  # tarfile would keep every header
-                number += 1
-            # tarfile takes a damaged header for the end; the true end is a block of zeros.
-            stream.seek(archive.offset)
-            if stream.read(_BLOCK) != b"\0" * _BLOCK:
-                raise DataError(f"{path} is cut off or damaged: the mark at the end of a tar archive is missing.")
+        yield
     except PhispaceError:
         raise
-    except Exception as error:  # tarfile, gzip, bz2, lzma and zlib each have their own
+    except Exception as error:
         text = names.escape(str(error) or type(error).__name__)[:200]
         raise DataError(f"{path} is no tar archive that can be read, or is cut off: {text}.") from error
 
@@ -123,9 +131,10 @@ class _Member:
         self._stream: IO[bytes] | None = None
 
     def read(self, size: int) -> bytes:
-        if self._stream is None:
-            self._stream = self._archive.extractfile(self._member)
-        data = b"" if self._stream is None else self._stream.read(size)
+        with _errors(self._path):
+            if self._stream is None:
+                self._stream = self._archive.extractfile(self._member)
+            data = b"" if self._stream is None else self._stream.read(size)
         if len(data) != size:
             raise DataError(f"{self._path} is cut off within {names.escape(self._member.name)!r}.")
         return data
