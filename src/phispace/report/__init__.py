@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phispace.report.build import build_report, run_report
     from phispace.report.document import Report
-    from phispace.report.leaderboard import leaderboard
-    from phispace.report.render import render
 
+# Functions named as their module (render, leaderboard) are imported from there: a package attribute of that name would
+# be the module as soon as anybody imports it.
 _HOME = {
     "Report": "phispace.report.document",
-    "render": "phispace.report.render",
     "build_report": "phispace.report.build",
     "run_report": "phispace.report.build",
-    "leaderboard": "phispace.report.leaderboard",
 }
-__all__ = ["Report", "build_report", "leaderboard", "render", "run_report"]
+__all__ = ["Report", "build_report", "run_report"]
 
 
 def __getattr__(name: str) -> Any:
