@@ -41,13 +41,18 @@ class Registry:
         self._own = dict(table)
         self.aliases = dict(aliases or {})
 
+    @property
+    def singular(self) -> str:
+        """The kind's name for one entry."""
+        return "study" if self.kind == "studies" else self.kind[:-1]
+
     @cached_property
     def table(self) -> dict[str, str]:
         merged = dict(self._own)
         for point in entry_points(group=f"phispace.{self.kind}"):
             if point.name in merged or point.name in self.aliases:
                 raise InputError(
-                    f"The entry point {point.value!r} registers {self.kind[:-1]} {point.name!r}, a name that is taken."
+                    f"The entry point {point.value!r} registers {self.singular} {point.name!r}, a name that is taken."
                 )
             merged[point.name] = point.value
         return merged
@@ -68,7 +73,7 @@ class Registry:
         known = [*self.table, *self.aliases]
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         hint = f" Did you mean {', '.join(close)}?" if close else f" There are: {', '.join(self.table)}."
-        raise InputError(f"There is no {self.kind[:-1]} named {name!r}.{hint}")
+        raise InputError(f"There is no {self.singular} named {name!r}.{hint}")
 
     def get(self, name: str) -> Any:
         """Import and return the entry of this name."""
@@ -79,7 +84,7 @@ class Registry:
             if error.name and error.name.split(".")[0] == "phispace":
                 raise
             raise MissingDependencyError(
-                f"The {self.kind[:-1]} {name!r} needs the package {error.name!r}, which is not installed."
+                f"The {self.singular} {name!r} needs the package {error.name!r}, which is not installed."
             ) from error
 
 
@@ -88,7 +93,7 @@ def registry(kind: str) -> Registry:
 
     Singular forms are accepted.
     """
-    plural = kind if kind in KINDS else f"{kind}s"
+    plural = "studies" if kind == "study" else kind if kind in KINDS else f"{kind}s"
     if plural not in _TABLES:
         raise InputError(f"There is no kind named {kind!r}. There are: {', '.join(KINDS)}.")
     found: Registry = importlib.import_module(_TABLES[plural]).REGISTRY
