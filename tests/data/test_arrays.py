@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import encode
 
 from phispace.data import load_images
 from phispace.errors import DataError, InputError
@@ -182,6 +183,13 @@ class TestFolderOfArrays:
         assert images.ids[[0, 4]].tolist() == ["ant/000000", "zebra/000000"]
         assert images.labels.tolist() == [0] * 4 + [1] * 6
         np.testing.assert_array_equal(images.images[4:, ..., 0], _GREY[:6])
+
+    def test_an_array_beside_image_folders_is_no_class(self, tmp_path: Path) -> None:
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "1.png").write_bytes(encode(1))
+        np.save(tmp_path / "features.npy", _GREY)
+        assert load_images(tmp_path).classes == ("a", "b")
 
     def test_some_of_each_class(self, tmp_path: Path) -> None:
         for name in "ab":

@@ -4,8 +4,8 @@
 
 KEY is a digest of everything that decides the pixels: the files (path, size, time of change), what was asked for, and
 the version of this code. An entry is written under a temporary name and renamed; one process writes, others wait.
-Whether an entry is whole is decided by its fingerprint: up to 1 GiB it is computed anew at each opening (about a
-second a GiB), above that sizes are compared. A damaged entry is made again.
+At each opening the small arrays are compared with their sha256, the pixels with the fingerprint up to 1 GiB (about a
+second a GiB) and by their size above that. A damaged entry is made again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from phispace.data.origin import Origin, in_memory
 from phispace.errors import DataError, PhispaceError, StorageError
 from phispace.progress import Progress
 
-CODE_VERSION = 1  # raise when decoding, resizing or conversion changes what pixels come out
+CODE_VERSION = 2  # raise when decoding, resizing or conversion changes what pixels come out
 _CHECK_UP_TO = 2**30
 _ARRAYS = ("images", "labels", "ids", "split")
 
@@ -107,7 +107,7 @@ def _build(origin: Origin, entry: Path, progress: Progress) -> ImageSet:
                 "quarantine": [[q.id, q.reason] for q in images.quarantine],
                 "source": dict(images.source),
                 "fingerprint": fingerprint,
-                "split_sha256": storage.sha256_file(temporary / "split.npy"),
+                "sha256": {p.name: storage.sha256_file(p) for p in temporary.glob("*.npy") if p.name != "images.npy"},
                 "image_bytes": (temporary / "images.npy").stat().st_size,
             },
         )
@@ -125,13 +125,14 @@ def _open(entry: Path, trusted: bool = False) -> ImageSet:
     """
     body = storage.read_json(entry / "set.json")
     try:
+        for name, digest in body["sha256"].items():
+            storage.check_sha256(entry / name, digest)
         arrays = {n: np.load(entry / f"{n}.npy", allow_pickle=False) for n in _ARRAYS[1:]}
         factors_path = entry / "factors.npy"
         factors = np.load(factors_path, allow_pickle=False) if body["factor_names"] else None
         path = entry / "images.npy"
         if path.stat().st_size != body["image_bytes"]:
             raise DataError(f"{path} has {path.stat().st_size:,} bytes; {body['image_bytes']:,} are expected.")
-        storage.check_sha256(entry / "split.npy", body["split_sha256"])
         images = ImageSet(
             images=np.load(path, mmap_mode="r", allow_pickle=False),
             classes=tuple(body["classes"]),

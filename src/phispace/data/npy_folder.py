@@ -8,7 +8,7 @@ import numpy as np
 
 from phispace.data.arrays import Part
 from phispace.data.layout import sorted_classes
-from phispace.data.names import escape
+from phispace.data.names import escape, is_image_name
 from phispace.data.npy import map_npy
 from phispace.errors import DataError
 
@@ -16,11 +16,13 @@ _QUICK_DRAW = "full_numpy_bitmap_"
 
 
 def npy_files(folder: Path) -> list[Path]:
-    """The `.npy` files directly in a folder, if it holds no image files beside them; sorted by class name."""
+    """The `.npy` files directly in a folder, sorted by class name; none if folders or image files lie beside them."""
     try:
         files = [p for p in folder.iterdir() if not p.name.startswith(".")]
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be read: {error.strerror or error}.") from error
+    if any(p.is_dir() or is_image_name(p.name) for p in files):
+        return []
     arrays = {class_name(p): p for p in sorted(files) if p.suffix.lower() == ".npy" and p.is_file()}
     return [arrays[name] for name in sorted_classes(set(arrays))]
 

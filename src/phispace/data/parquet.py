@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,19 +104,16 @@ class ParquetListing(Listing):
                     yield [batch.column(name).to_pylist() for name in columns]
 
 
-class _errors:
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
     """Whatever pyarrow raises on a damaged file becomes one DataError."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, PhispaceError):
-            text = escape(str(error).splitlines()[0] if str(error) else type(error).__name__)[:200]
-            raise DataError(f"{self._path} is no Parquet file that can be read, or is damaged: {text}.") from error
+    try:
+        yield
+    except PhispaceError:
+        raise
+    except Exception as error:
+        text = escape(str(error).splitlines()[0] if str(error) else type(error).__name__)[:200]
+        raise DataError(f"{path} is no Parquet file that can be read, or is damaged: {text}.") from error
 
 
 def _bytes(value: Any) -> bytes | Refusal:
