@@ -12,7 +12,7 @@ from PIL import Image
 from small_run import digits, make_run
 
 from phispace.embeddings.baselines import pixels
-from phispace.embeddings.extract import extract_run
+from phispace.embeddings.extract import embed_pixels, extract_run
 from phispace.embeddings.store import Embeddings
 from phispace.errors import DataError, InputError
 from phispace.run import Run
@@ -28,6 +28,10 @@ STORE = pixels(IMAGES)
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return make_run(tmp_path_factory.mktemp("runs") / "r", IMAGES)
+
+
+def network(run: Run):
+    return lambda pixels: embed_pixels(run, pixels)
 
 
 def save(position: int, path: Path) -> Path:
@@ -123,7 +127,15 @@ def test_a_search_in_a_run_by_file_item_and_class(run: Run, tmp_path: Path) -> N
     store = extract_run(run, IMAGES)["features"]
     file = save(17, tmp_path / "query.png")
     results = search_run(
-        run, store, IMAGES, queries=[file], ids=["digits/0017"], classes=["7"], k=6, sheet=tmp_path / "sheet.png"
+        run,
+        store,
+        IMAGES,
+        queries=[file],
+        ids=["digits/0017"],
+        classes=["7"],
+        k=6,
+        sheet=tmp_path / "sheet.png",
+        embed=network(run),
     )
     by_item, by_mean, by_file = results
     # the file is item 17: it is recognised, left out, and finds what the item finds
@@ -144,7 +156,7 @@ def test_a_new_file_of_another_size_is_resized(run: Run, tmp_path: Path) -> None
     store = extract_run(run, IMAGES)["features"]
     big = Image.fromarray(IMAGES.images[33, :, :, 0]).resize((80, 80), Image.Resampling.NEAREST).convert("RGB")
     big.save(tmp_path / "big.png")
-    (result,) = search_run(run, store, IMAGES, queries=[tmp_path / "big.png"], k=5)
+    (result,) = search_run(run, store, IMAGES, queries=[tmp_path / "big.png"], k=5, embed=network(run))
     assert len(result["neighbours"]) == 5
     same = [n["class"] == IMAGES.classes[IMAGES.labels[33]] for n in result["neighbours"]]
     assert np.mean(same) >= 0.6
@@ -154,12 +166,14 @@ def test_files_that_are_no_images_and_stores_of_other_weights(run: Run, tmp_path
     store = extract_run(run, IMAGES)["features"]
     (tmp_path / "no.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
     with pytest.raises(DataError, match=r"no\.png"):
-        search_run(run, store, IMAGES, queries=[tmp_path / "no.png"])
+        search_run(run, store, IMAGES, queries=[tmp_path / "no.png"], embed=network(run))
     with pytest.raises(DataError, match=r"absent\.png"):
-        search_run(run, store, IMAGES, queries=[tmp_path / "absent.png"])
+        search_run(run, store, IMAGES, queries=[tmp_path / "absent.png"], embed=network(run))
     foreign = Embeddings(store.vectors, store.items, {**store.manifest, "weights_sha256": "0" * 64})
     with pytest.raises(DataError, match="other weights"):
-        search_run(run, foreign, IMAGES, queries=[save(3, tmp_path / "q.png")])
+        search_run(run, foreign, IMAGES, queries=[save(3, tmp_path / "q.png")], embed=network(run))
+    with pytest.raises(InputError, match="embed"):
+        search_run(run, store, IMAGES, queries=[tmp_path / "q.png"])
 
 
 HOSTILE = ["$\\frac$ <script>", "line\nbreak\x1b[31m", "مرحبا", "長い" * 60, "", "\ud800", "../../etc/passwd", "=1+1"]

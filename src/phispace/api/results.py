@@ -149,6 +149,7 @@ def search_images(
     progress: Progress | None = None,
 ) -> Found:
     """Nearest images of image files or of stored items, with a contact sheet."""
+    from phispace.embeddings.extract import embed_pixels
     from phispace.search.run import search_run
 
     if not queries and not ids:
@@ -159,7 +160,8 @@ def search_images(
     sheet = Path(out) if out is not None else run.path / "search" / "neighbours.png"
     results = search_run(
         run, store, found, queries=[Path(q) for q in queries], ids=list(ids), k=k, layer=layer, checkpoint=checkpoint,
-        metric=metric, index=index, sheet=sheet,
+        metric=metric, index=index, sheet=sheet, progress=progress,
+        embed=lambda pixels: embed_pixels(run, pixels, layer, checkpoint=checkpoint),
     )  # fmt: skip
     return Found(results, sheet)
 

@@ -12,7 +12,7 @@ import numpy as np
 from phispace import storage
 from phispace.data.imageset import ImageSet
 from phispace.embeddings.store import Embeddings
-from phispace.errors import DataError
+from phispace.errors import DataError, InputError
 from phispace.progress import Progress
 from phispace.search.index import Index
 from phispace.search.query import Query, by_class, by_id, find, picture
@@ -39,6 +39,7 @@ def search_run(
     metric: str = "cosine",
     index: str = "exact",
     sheet: Path | str | None = None,
+    embed: Embed | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Search a run's store by image files, stored items or class means.
@@ -48,18 +49,14 @@ def search_run(
     Args:
         store: the run's embeddings of `images`.
         images: the pictures to draw; the store's `image` column points into them.
+        embed: what embeds image files, for example `phispace.embeddings.extract.embed_pixels` of the run, layer and
+            checkpoint; needed for `queries` alone, because a search knows vectors and no networks.
         sheet: where the contact sheet (PNG) goes, with the results beside it as .json; None = neither is written.
 
     Returns:
         one JSON-able object a query: query, neighbours, notices, metric, index, layer, checkpoint, store.
     """
     checkpoint = str(store.manifest.get("checkpoint", checkpoint))
-
-    def embed(pixels: np.ndarray) -> tuple[np.ndarray, str]:
-        from phispace.embeddings.extract import embed_pixels
-
-        return embed_pixels(run, pixels, layer, checkpoint=checkpoint)
-
     wanted = [by_id(store, identity) for identity in ids] + [by_class(store, name) for name in classes]
     wanted += by_files(store, images, [Path(path) for path in queries], embed)
     built = Index.build(store, index, metric, progress=progress)
@@ -82,7 +79,7 @@ def search_run(
     return results
 
 
-def by_files(store: Embeddings, images: ImageSet, paths: Sequence[Path], embed: Embed) -> list[Query]:
+def by_files(store: Embeddings, images: ImageSet, paths: Sequence[Path], embed: Embed | None) -> list[Query]:
     """Queries by image files, decoded as the store's images were.
 
     Raises:
@@ -93,6 +90,8 @@ def by_files(store: Embeddings, images: ImageSet, paths: Sequence[Path], embed: 
 
     if not paths:
         return []
+    if embed is None:
+        raise InputError("Image files can be searched for only with `embed`, the network that made the store.")
     channels, size, _ = images.shape
     deep = images.source.get("range")
     value_range = ValueRange(**deep) if isinstance(deep, dict) else None
