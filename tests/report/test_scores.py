@@ -1,0 +1,109 @@
+"""Stored scores as tables: who is a baseline, what is missing, which options differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from example import score
+
+from phispace.report.document import Number, Table
+from phispace.report.scores import (
+    all_metrics,
+    evaluation_title,
+    form_of,
+    is_baseline,
+    number_of,
+    primary_facts,
+    primary_of,
+    score_section,
+    score_table,
+)
+
+
+def cell(table: Table, row: int, column: int) -> Any:
+    return table.rows[row].cells[column]
+
+
+@pytest.mark.parametrize("store", ["pixels", "PCA", "pca @ best", "untrained@epoch=000", "Majority"])
+def test_baselines_by_their_labels(store: str) -> None:
+    assert is_baseline(store)
+
+
+@pytest.mark.parametrize("store", ["features @ best", "fc1", "pixelsnail", "<b>", ""])
+def test_results_by_their_labels(store: str) -> None:
+    assert not is_baseline(store)
+
+
+def test_with_main_named_all_others_are_baselines() -> None:
+    assert not is_baseline("fc1 @ best", ["fc1"])
+    assert is_baseline("fc10 @ best", ["fc1"])
+    assert is_baseline("features", ["fc1"])
+
+
+def test_forms() -> None:
+    assert form_of("accuracy_k200_t0.07") == "share"
+    assert form_of("balanced_accuracy") == "share"
+    assert form_of("rankme") == "number"
+    assert form_of("silhouette") == "number"
+
+
+def test_the_primary_metric_is_the_evaluations_own() -> None:
+    assert primary_of({"evaluation": "health", "metrics": {"spread": 1.0, "rankme": 3.0}}) == "rankme"
+    assert primary_of({"evaluation": "unheard-of", "metrics": {"x": 1.0}}) == "x"
+    assert primary_of({"evaluation": "linear", "metrics": {}}) is None
+    assert evaluation_title("unheard-of") == "Unheard-of"
+
+
+def test_options_stand_in_the_head_only_where_they_differ() -> None:
+    one = score("knn", "fc1", {"accuracy": 0.5}, options={"k": 20, "metric": "cosine"})
+    other = score("knn", "fc1", {"accuracy": 0.6}, options={"k": 200, "metric": "cosine"})
+    table = score_table([one, other])
+    assert [c.title for c in table.columns] == [
+        "k nearest neighbours: accuracy (k 20)",
+        "k nearest neighbours: accuracy (k 200)",
+    ]
+    assert len(table.rows) == 1
+
+
+def test_a_score_that_nobody_took_says_so() -> None:
+    rows = [score("linear", "fc1", {"accuracy": 0.5}), score("knn", "pixels", {"accuracy": 0.5})]
+    table = score_table([*rows, score("linear", "majority", {"accuracy": 0.1})])
+    assert "was not run on fc1" in cell(table, 0, 1).reason
+    assert cell(table, 2, 1) is None
+
+
+def test_undefined_numbers_take_the_reason_that_names_them() -> None:
+    entry = score("x", "s", {"a": float("nan")}, caveats=["Something else.", "a is undefined: one class."])
+    assert number_of(entry, "a").reason == "a is undefined: one class."
+    entry = score("x", "s", {"a": None}, caveats=["Only one class."])
+    assert number_of(entry, "a").reason == "Only one class."
+    assert "not measured" in number_of(score("x", "s", {}), "a").reason
+
+
+def test_a_broken_interval_is_no_interval() -> None:
+    entry = score("x", "s", {"accuracy": 0.5}, interval={"accuracy": [None, None]})
+    assert number_of(entry, "accuracy").interval is None
+
+
+def test_all_metrics_lists_everything_once() -> None:
+    rows = [score("knn", "fc1", {"accuracy": 0.5, "b": 1.0}), score("knn", "pixels", {"accuracy": 0.4})]
+    table = all_metrics(rows)
+    assert [r.label for r in table.rows] == ["knn.accuracy", "knn.b"]
+    assert [c.title for c in table.columns] == ["fc1", "raw pixels"]
+    assert table.folded
+
+
+def test_nothing_scored_is_no_section() -> None:
+    assert score_section([]) == ()
+    assert score_section([score("knn", "fc1", {})]) == ()
+
+
+def test_headline_numbers_name_their_rivals() -> None:
+    rows = [score("linear", s, {"accuracy": a}) for s, a in (("fc1 @ best", 0.9), ("pixels", 0.4), ("untrained", 0.5))]
+    facts = primary_facts(rows, "fc1")
+    assert len(facts) == 1
+    assert isinstance(facts[0].value, Number)
+    assert facts[0].value.value == 0.9
+    assert "raw pixels 40.0" in facts[0].note
+    assert "untrained 50.0" in facts[0].note
