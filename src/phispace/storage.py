@@ -226,15 +226,18 @@ def check_sha256(path: Path | str, expected: str) -> None:
 def sweep(directory: Path | str) -> int:
     """Remove temporaries that dead processes left below `directory`; return how many."""
     removed = 0
-    for stale in Path(directory).rglob(f"{_TEMPORARY}*"):
-        owner = stale.name.removeprefix(_TEMPORARY).split("-")[0]
-        if owner.isdigit() and _alive(int(owner)):
-            continue
-        if stale.is_dir():
-            shutil.rmtree(stale, ignore_errors=True)
-        else:
-            stale.unlink(missing_ok=True)
-        removed += 1
+    for folder, inner, files in os.walk(directory):  # which passes over what others remove meanwhile
+        stale = [name for name in (*inner, *files) if name.startswith(_TEMPORARY)]
+        inner[:] = [name for name in inner if name not in stale]
+        for name in stale:
+            owner = name.removeprefix(_TEMPORARY).split("-")[0]
+            if owner.isdigit() and _alive(int(owner)):
+                continue
+            if (Path(folder) / name).is_dir():
+                shutil.rmtree(Path(folder) / name, ignore_errors=True)
+            else:
+                (Path(folder) / name).unlink(missing_ok=True)
+            removed += 1
     return removed
 
 

@@ -194,6 +194,18 @@ def test_what_a_dead_process_left_is_swept(pets: Path, root: Path) -> None:
     assert not stale.exists()
 
 
+def test_sweeping_passes_over_what_another_process_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes sweep one cache: a folder may go away between being listed and being looked into."""
+    for name in ("a", ".phispace-tmp-999999999-abcd", "z"):
+        (tmp_path / name).mkdir()
+    remove = storage.shutil.rmtree
+    monkeypatch.setattr(
+        storage.shutil, "rmtree", lambda path, **kw: (remove(path), remove(tmp_path / "a"), remove(tmp_path / "z"))
+    )
+    assert storage.sweep(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache.cache_root(tmp_path) == tmp_path
     monkeypatch.setenv("PHISPACE_CACHE", str(tmp_path / "a"))
