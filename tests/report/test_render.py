@@ -284,3 +284,15 @@ def test_undefined_numbers_say_why(root: Path) -> None:
     assert "n/a" in page
     assert "<li>only one class</li>" in page
     assert ">nan" not in page.lower()
+
+
+def test_a_number_without_a_form_takes_its_columns(root: Path) -> None:
+    table = Table(
+        columns=(Column(title="share", form="share"), Column(title="minutes", form="minutes")),
+        rows=(Row(label="a", cells=(Number(value=0.183), Number(value=0.183))),),
+    )
+    page = to_html(Report(title="t", question="q", answer="a", sections=(table,)), root)
+    assert ">18.3<" in page
+    assert ">0.183<" in page
+    assert '<span class="unit">, %</span>' in page
+    assert "minutes<span" not in page

@@ -59,6 +59,7 @@ class Number(Part):
         spread: standard deviation over repeats, shown as `value ± spread`.
         form: how it is written. `share` is a part of one, shown as a percentage; `points` is a difference of two
             shares, shown in percentage points; `minutes` and `seconds` are in their unit; `bytes` in the fitting one.
+            None takes the form of the table's column, else `number`.
         notes: caveats, which become footnotes.
         best: emphasised; see `phispace.report.emphasis`.
     """
@@ -67,7 +68,7 @@ class Number(Part):
     low: Real = None
     high: Real = None
     spread: Real = None
-    form: Form = "number"
+    form: Form | None = None
     reason: PlainText = ""
     notes: tuple[PlainText, ...] = ()
     best: bool = False
@@ -75,6 +76,10 @@ class Number(Part):
     @property
     def interval(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def formed(self, form: Form | None) -> Number:
+        """The same in this form, if it has none of its own."""
+        return self if self.form is not None or form is None else self.model_copy(update={"form": form})
 
 
 class Column(Part):

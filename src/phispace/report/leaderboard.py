@@ -136,7 +136,10 @@ def to_markdown(table: Table) -> str:
     head = [table.label_title, *(c.title for c in table.columns)]
     lines = [_pipes(map(markdown_text, head)), _pipes(["---", *("---:" for _ in table.columns)])]
     for row in table.rows:
-        cells = [markdown_text(row.label), *(_written(cell) for cell in row.cells)]
+        cells = [
+            markdown_text(row.label),
+            *(_written(cell, column.form) for cell, column in zip(row.cells, table.columns, strict=True)),
+        ]
         lines.append(_pipes(cells))
     notes = [n for n in (table.caption, *table.notes) if n]
     return "\n".join([*lines, *(f"\n{markdown_text(n)}" for n in notes)]) + "\n"
@@ -146,10 +149,10 @@ def _pipes(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _written(cell: Number | str | None) -> str:
+def _written(cell: Number | str | None, form: Form | None) -> str:
     if not isinstance(cell, Number):
         return markdown_text(cell or "")
-    text = " ".join(part for part in write(cell) if part)
+    text = " ".join(part for part in write(cell.formed(form)) if part)
     return f"**{text}**" if cell.best else text
 
 

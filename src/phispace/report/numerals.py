@@ -46,10 +46,9 @@ def _scaled(number: Number) -> tuple[float, float | None, float | None, float | 
     value = number.value
     if value is None:
         raise ValueError("an undefined number has no unit")
-    scale, unit = (
-        (100.0, UNITS[number.form]) if number.form in ("share", "points") else (1.0, UNITS.get(number.form, ""))
-    )
-    if number.form == "bytes":
+    form = number.form or "number"
+    scale, unit = (100.0, UNITS[form]) if form in ("share", "points") else (1.0, UNITS.get(form, ""))
+    if form == "bytes":
         power = min(4, int(math.log(max(abs(value), 1), 1000)))
         scale, unit = 1000.0**-power, ("B", "kB", "MB", "GB", "TB")[power]
 
@@ -72,7 +71,7 @@ def write(number: Number, *, unit: bool = True) -> tuple[str, str]:
         return "n/a", ""
     value, low, high, spread, name = _scaled(number)
     errors = [spread] if spread is not None else [abs(x - value) for x in (low, high) if x is not None]
-    decimals = _decimals(max(errors, default=None), number.form)
+    decimals = _decimals(max(errors, default=None), number.form or "number")
 
     def show(x: float) -> str:
         if number.form == "count":

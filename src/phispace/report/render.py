@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from phispace import __version__, storage
-from phispace.report.document import Fact, Figure, Number, Report, Table
+from phispace.report.document import Column, Fact, Figure, Form, Number, Report, Table
 from phispace.report.embed import Embedded, address, embed
 from phispace.report.numerals import NARROW, UNITS, write
 from phispace.report.plaintext import clean
@@ -90,7 +90,7 @@ def _environment() -> Environment:
         number=_number,
         fact=_fact,
         footnotes=_footnotes,
-        unit=lambda form: UNITS.get(form, "") if form else "",
+        unit=_head_unit,
         address=address,
     )
     # The stylesheet is ours and goes in unescaped: its hash stands in the page's policy.
@@ -108,12 +108,19 @@ def _chapters(report: Report) -> list[dict[str, Any]]:
     return chapters
 
 
-def _number(cell: Number | str | None, column_form: str | None = None) -> Mapping[str, Any]:
+def _number(cell: Number | str | None, column_form: Form | None = None) -> Mapping[str, Any]:
     """What the template needs of a cell: text, uncertainty, and whether it is a number at all."""
     if not isinstance(cell, Number):
         return {"text": cell or "", "around": "", "numeric": False, "undefined": False, "best": False}
+    cell = cell.formed(column_form)
     text, around = write(cell, unit=cell.form != column_form or cell.form not in UNITS)
     return {"text": text, "around": around, "numeric": True, "undefined": cell.value is None, "best": cell.best}
+
+
+def _head_unit(column: Column) -> str:
+    """The unit that a column's head names, unless its title does so in words."""
+    unit = UNITS.get(column.form, "") if column.form else ""
+    return "" if column.form in ("minutes", "seconds", "points") and column.form in column.title.lower() else unit
 
 
 def _fact(fact: Fact) -> Mapping[str, Any]:
