@@ -1,6 +1,6 @@
 """Trains on two processes of one machine. Lightning starts the second one with this same command.
 
-    python ddp_child.py FOLDER [--resume] [--stop-at STEP] [SETTING ...]
+python ddp_child.py FOLDER [--resume] [--stop-at STEP] [SETTING ...]
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run that is killed and resumed ends bit for bit as one never interrupted. With dropout, augmentation, a schedule."""
+"""A run that is killed and resumed ends bit for bit as one never interrupted."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_patience_ends_a_training_that_learns_nothing_more(tmp_path: Path, image
 
 
 def test_a_directory_in_use_is_refused(tmp_path: Path, finished: Run, images: ImageSet) -> None:
-    with pytest.raises(RunError, match="not empty.*--resume"):
+    with pytest.raises(RunError, match=r"not empty.*--resume"):
         train(small.config(), finished.path, images=images)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("precious")

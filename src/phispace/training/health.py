@@ -26,7 +26,7 @@ from phispace.training.assemble import Plan
 
 _CHUNK = 256
 #: Under these the vectors are called collapsed.
-COLLAPSED_STD, COLLAPSED_RANK = 0.05, 1.5
+COLLAPSED_STD, COLLAPSED_RANK = 0.01, 1.1
 
 
 class Health:

@@ -6,8 +6,11 @@ at each step gave 27 %. Each is done once a process and is harmless where it doe
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +21,54 @@ from phispace.provenance import usable_processors
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 
 
-def prepare_process(threads: int | None = None) -> dict[str, Any]:
-    """Set threads, flush denormals, keep freed memory; return what was done, for the record.
+@contextlib.contextmanager
+def fast_process(threads: int | None = None) -> Iterator[dict[str, Any]]:
+    """Set threads, flush denormals, keep freed memory; yield what was done, for the record.
+
+    Threads and denormals are as they were on leaving; the allocator keeps its setting.
 
     Args:
-        threads: threads of one process; by default one a usable processor.
+        threads: threads of this process; by default one a usable processor.
     """
-    count = threads or usable_processors()
-    if torch.get_num_threads() != count:
+    count, before, flushed = threads or usable_processors(), torch.get_num_threads(), denormals_are_flushed()
+    if before != count:
         torch.set_num_threads(count)
-    return {
-        "threads": torch.get_num_threads(),
-        "flush_denormals": flush_denormals(),
-        "keep_freed_memory": keep_freed_memory(),
-    }
+    try:
+        yield {
+            "threads": torch.get_num_threads(),
+            "flush_denormals": flush_denormals(),
+            "keep_freed_memory": keep_freed_memory(),
+        }
+    finally:
+        if not flushed:
+            flush_denormals(False)
+        if before != count:
+            torch.set_num_threads(before)
 
 
-def flush_denormals() -> bool:
-    """Take denormal numbers for zero, in this thread and in the threads of its OpenMP pool.
+def denormals_are_flushed() -> bool:
+    """Whether this thread takes denormal numbers for zero now."""
+    smallest = sys.float_info.min
+    return smallest / 2 == 0.0
 
-    The flag belongs to a thread. `torch.set_flush_denormal` sets the caller's; workers inherit it only if they are
+
+def flush_denormals(on: bool = True) -> bool:
+    """Take denormal numbers for zero (off: for what they are), in this thread and in those of its OpenMP pool.
+
+    The flag is a thread's own. `torch.set_flush_denormal` sets the caller's; workers inherit it only if they are
     started later. So it is also called once from every worker, through the entry point that compiled code uses.
 
     Returns:
         whether the processor can.
     """
-    done = bool(torch.set_flush_denormal(True))
+    done = bool(torch.set_flush_denormal(on))
     count = torch.get_num_threads()
     for path in _openmp_libraries() if done and count > 1 else ():
         try:
             parallel = ctypes.CDLL(path).GOMP_parallel
         except (OSError, AttributeError):
             continue
-        task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: torch.set_flush_denormal(True) and None)
+        task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: torch.set_flush_denormal(on) and None)
         parallel.restype = None
         parallel(task, None, ctypes.c_uint(count), ctypes.c_uint(0))
     return done

@@ -32,7 +32,7 @@ from phispace.training.record import first_record, result_record
 from phispace.training.recorder import Recorder
 from phispace.training.resume import check_images, extension_caveat, reopened, resumed_config
 from phispace.training.signals import StopSignals, interrupted
-from phispace.training.speed import prepare_process
+from phispace.training.speed import fast_process
 
 
 def train(
@@ -132,18 +132,17 @@ class _Training:
         self.begun = run
 
     def run_all(self) -> Run:
-        speed = prepare_process(self.plan.config.training.threads or self.world.threads)
-        method = make_method(self.plan)
-        run, precision = self._open(method, speed)
-        start = self._start_from(run)
-        with self._outcome(run), StopSignals() as signals:
-            guard = self._fit(run, method, precision, start, signals)
-            if self.world.first:
-                run.update(**result_record(run, self.plan, guard))
-        if not self.world.first:
-            return run
-        for line in filter(None, [run.record.get("health")]):
-            self.progress.say(line)
+        threads = self.plan.config.training.threads or self.world.threads
+        with fast_process(threads) as speed:
+            method = make_method(self.plan)
+            run, precision = self._open(method, speed)
+            start = self._start_from(run)
+            with self._outcome(run), StopSignals() as signals:
+                guard = self._fit(run, method, precision, start, signals)
+        if self.world.first:
+            run.update(**result_record(run, self.plan, guard))
+            if run.record["health"]:
+                self.progress.say(run.record["health"])
         return run
 
     def _open(self, method: Method, speed: dict[str, Any]) -> tuple[Run, str]:

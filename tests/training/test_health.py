@@ -1,0 +1,74 @@
+"""Collapse is named in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+
+from phispace.data.imageset import ImageSet
+from phispace.run import Run
+from phispace.training.assemble import make_method, make_plan
+from phispace.training.health import Health, describe, measure
+from phispace.training.table import read_table
+from phispace.training.train import train
+
+
+def test_a_collapsed_encoder_is_called_so(images: ImageSet) -> None:
+    plan = make_plan(small.config(), images)
+    method, health = make_method(plan).eval(), Health(plan)
+    alive = measure(method, images, health.train, health.val)
+    assert "COLLAPSED" not in describe(alive, 16)
+    with torch.no_grad():
+        for parameter in method.encoder.stages["fc1"].parameters():
+            parameter.mul_(1e-12)
+        for parameter in method.encoder.stages["features"].parameters():
+            parameter.fill_(1.0)
+    flat = measure(method, images, health.train, health.val)
+    assert describe(flat, 16).startswith("COLLAPSED: all images are mapped to nearly the same point")
+    assert flat["health_std"] < 0.01 < alive["health_std"]
+    assert flat["health_uniformity"] == pytest.approx(0, abs=1e-3)
+
+
+def test_words() -> None:
+    found = {"health_std": 0.9, "health_effective_rank": 1.05}
+    assert "one direction only" in describe(found, 512)
+    assert "few of their dimensions" in describe(found | {"health_effective_rank": 5.0}, 512)
+    assert describe(found | {"health_std": float("nan")}, 512).startswith("The representation cannot be measured")
+
+
+def test_the_verdict_is_in_the_record_and_the_numbers_in_the_metrics(finished: Run) -> None:
+    assert finished.record["health"].startswith(("No collapse", "The vectors use few"))
+    rows = read_table(finished.path / "metrics.csv")
+    assert all(1 <= row["health_effective_rank"] <= 16 for row in rows)
+    assert rows[2]["health_knn"] > 0.3
+
+
+def test_measuring_leaves_batch_statistics_alone(images: ImageSet) -> None:
+    plan = make_plan(small.config(), images)
+    method, health = make_method(plan).train(), Health(plan)
+    before = {name: buffer.clone() for name, buffer in method.named_buffers()}
+    measure(method, images, health.train, health.val)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in method.named_buffers())
+    assert all(module.training for module in method.modules())
+
+
+def test_health_can_be_rare_or_off(tmp_path: Path, images: ImageSet) -> None:
+    rare = train(small.config("training.health_every=2", epochs=3), tmp_path / "rare", images=images)
+    measured = [row["epoch"] for row in read_table(rare.path / "metrics.csv") if "health_std" in row]
+    assert measured == [0, 2, 3]
+    off = train(small.config("training.health_every=0", epochs=1), tmp_path / "off", images=images)
+    assert not any("health_std" in row for row in read_table(off.path / "metrics.csv"))
+    assert off.record["health"] is None
+
+
+def test_without_labels_there_is_no_knn(images: ImageSet) -> None:
+    from dataclasses import replace
+
+    plan = make_plan(small.config(), images)
+    blind = replace(images, labels=np.full(len(images), -1))
+    health = Health(plan)
+    assert "health_knn" not in measure(make_method(plan).eval(), blind, health.train, health.val)
