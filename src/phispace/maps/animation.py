@@ -4,7 +4,7 @@ One fixed subset of ids, one perplexity, frames in training order. Frame 0 start
 whole schedule; frame t starts where frame t - 1 ended, at full scale, with exaggeration 4 for 100 iterations and none
 for 250. Then a rotation or reflection to the frame before, nothing else. Frames are never fitted jointly nor backwards
 from the last: that makes the smoothest films, and their early frames show clusters that the representation does not
-have yet. The numbers beside each frame say what comparability cost; independent fits of the same frames are the measure.
+have yet. The numbers beside each frame say what comparability cost, measured against independent fits.
 """
 
 from __future__ import annotations

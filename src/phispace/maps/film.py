@@ -101,8 +101,13 @@ class Film:
         return Map(self.xy[t], self.ids, self.labels, self.classes, "tsne", quality, info)
 
     def badges(self, t: int) -> list[str]:
-        """Where frame t misses a bar, in words; empty where it keeps all of them or they could not be measured."""
-        return judge(self.table[t])
+        """Where frame t misses a bar, in words; empty where it keeps all of them or they could not be measured.
+
+        Displacement is held against the mean over the film of that between independent fits: between two single ones it
+        depends on the luck of two random starts.
+        """
+        alone = {"displacement_independent": _mean(self.column("displacement_independent"))}
+        return judge(self.table[t] | alone)
 
     def summary(self) -> dict[str, float]:
         """The film in a few numbers: means and worst frames, `nan` where undefined."""

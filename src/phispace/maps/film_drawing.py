@@ -131,7 +131,14 @@ def draw_numbers(film: Film, path: Path | str) -> Path:
     alone = film.column("displacement_independent")
     _panel(panels[0], "Displacement since the frame before, in map radii")
     _line(panels[0], where, alone, "independent fits", SOFT, "--")
-    _line(panels[0], where, DISPLACEMENT_BAR * alone, "bar: a quarter of theirs", "#d55e00", ":")
+    _line(
+        panels[0],
+        where,
+        np.where(np.isfinite(alone), DISPLACEMENT_BAR * summary["displacement_independent"], np.nan),
+        "bar: a quarter of theirs",
+        "#d55e00",
+        ":",
+    )
     _line(panels[0], where, film.column("displacement"), "this film", "#0072b2", "-")
     panels[0].set_ylim(bottom=0)
 
