@@ -137,11 +137,11 @@ def _one_sided(theme: Theme) -> Any:
     """A colour map from the page's own colour to the accent; what is undefined has the colour of lines."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    deep = "#174572" if theme is LIGHT else "#a9cdf0"
-    scale = LinearSegmentedColormap.from_list("phispace", [theme.page, theme.series[0], deep])
+    middle, deep = ("#86aacb", "#174572") if theme is LIGHT else ("#34608f", "#b4d4f3")
+    scale = LinearSegmentedColormap.from_list("phispace", [theme.page, middle, deep])
     return scale.with_extremes(bad=theme.line)
 
 
 def _readable(theme: Theme, strength: float) -> str:
     """A text colour that is read on the scale at this strength (0 to 1)."""
-    return theme.page if strength > 0.42 else theme.ink
+    return theme.page if strength > 0.62 else theme.ink
