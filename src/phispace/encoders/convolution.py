@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 MANY_CHANNELS = 128
-"""From this number of input channels on, products over patches are faster than oneDNN's convolution in bfloat16."""
+"""From this number of input channels on the products are taken: at 64 both were equal, at 256 the products won.
+
+Measured on one processor with AMX, in bfloat16; other processors were not measured."""
 
 
 class Conv3x3(nn.Conv2d):
