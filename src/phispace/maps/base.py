@@ -158,7 +158,13 @@ class Projection:
         seconds = time.perf_counter() - began
         quality = measure(vectors, xy, embeddings.labels)
         info = self.info(
-            seed=seed, n=n, dim=embeddings.dim, seconds=round(seconds, 2), started=start is not None, **more
+            seed=seed,
+            n=n,
+            dim=embeddings.dim,
+            seconds=round(seconds, 2),
+            started=start is not None,
+            title=self.title,
+            **more,
         )
         info["source"] = {key: embeddings.manifest[key] for key in _SOURCE if key in embeddings.manifest}
         info["source"]["digest"] = embeddings.digest

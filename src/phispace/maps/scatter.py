@@ -33,7 +33,7 @@ def draw_scatter(
     point_size: float | None = None,
     alpha: float | None = None,
     width: float = 9.6,
-    height: float = 7.6,
+    height: float | None = None,
     dpi: int = 160,
 ) -> Path:
     """Draw a map.
@@ -47,13 +47,13 @@ def draw_scatter(
         store: where the column is; items are matched by id.
         point_size: area of a point in square points; by default from the number of points.
         alpha: opacity; by default from the number of points.
-        width, height: in inches; with `dpi` they give the pixels of a PNG.
+        width, height: in inches; with `dpi` they give the pixels of a PNG. By default the height follows the shape of
+            the map.
 
     Raises:
         InputError: a column that is not there, ids that differ, or another suffix.
     """
-    figure = new_figure(width, height)
-    axes = plane(figure, map.xy, (0.03, 0.035, (height * 0.855) / width, 0.855))
+    figure, axes = _sheet(map, width, height)
     title = title if title is not None else _default_title(map)
     line = subtitle(map)
     values, classes = map.labels, map.classes
@@ -78,8 +78,21 @@ def draw_scatter(
     return save_figure(figure, path, dpi)
 
 
+def _sheet(map: Map, width: float, height: float | None) -> tuple[Figure, Axes]:
+    """The figure and its axes: room for the heading above and for the legend to the right (sizes in inches)."""
+    left, right, head, foot = 0.29, 2.75, 0.82, 0.27
+    across = max(width - left - right, 0.5 * width)
+    if height is None:
+        size = np.ptp(map.xy, axis=0)
+        shape = float(size[1] / size[0]) if size.min() > 0 else 1.0
+        entries = min(len(map.classes) + 1, NAMED_CLASSES + 1)
+        height = head + foot + max(across * float(np.clip(shape, 0.6, 1.15)), 0.26 * entries)
+    figure = new_figure(width, height)
+    return figure, plane(figure, map.xy, (left / width, foot / height, across / width, 1 - (head + foot) / height))
+
+
 def plane(figure: Figure, xy: np.ndarray, place: tuple[float, float, float, float]) -> Axes:
-    """Square axes without ticks around the points, equal in both directions.
+    """Axes without ticks that hold all points, with one scale in both directions.
 
     Args:
         xy: (N, 2); what must be in sight.
@@ -88,9 +101,10 @@ def plane(figure: Figure, xy: np.ndarray, place: tuple[float, float, float, floa
     axes = figure.add_axes(place)
     low, high = xy.min(axis=0), xy.max(axis=0)
     middle = (low + high) / 2
-    half = float((high - low).max()) / 2 * 1.04 or 1.0
-    axes.set_xlim(middle[0] - half, middle[0] + half)
-    axes.set_ylim(middle[1] - half, middle[1] + half)
+    shape = (place[2] * figure.get_figwidth()) / (place[3] * figure.get_figheight())
+    tall = max(float(high[1] - low[1]), float(high[0] - low[0]) / shape) / 2 * 1.05 or 1.0
+    axes.set_xlim(middle[0] - shape * tall, middle[0] + shape * tall)
+    axes.set_ylim(middle[1] - tall, middle[1] + tall)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -227,7 +241,7 @@ def _scale(figure: Figure, axes: Axes, points: Any, name: str) -> None:
     """A colour scale to the right of the axes."""
     box = axes.get_position()
     bar = figure.colorbar(
-        points, cax=figure.add_axes((box.x1 + 0.02, box.y0 + box.height * 0.55, 0.018, box.height * 0.45))
+        points, cax=figure.add_axes((box.x1 + 0.02, box.y0 + box.height * 0.45, 0.018, box.height * 0.49))
     )
     if bar.solids is not None:
         bar.solids.set_alpha(1)
