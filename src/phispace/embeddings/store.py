@@ -209,8 +209,7 @@ class Embeddings:
         if path.is_file() or (path.is_dir() and not _may_replace(path)):
             raise InputError(f"{path} exists and is not an embeddings store; choose another path.")
         with storage.atomic_path(path / "vectors.npy") as vectors, storage.atomic_path(path / "items.parquet") as items:
-            with vectors.open("wb") as stream:
-                np.save(stream, np.ascontiguousarray(self.vectors), allow_pickle=False)
+            np.save(vectors, np.ascontiguousarray(self.vectors), allow_pickle=False)
             pq.write_table(self.items, items)
             # Only now, when there is room for both: from here to the new manifest there is no store.
             (path / "manifest.json").unlink(missing_ok=True)

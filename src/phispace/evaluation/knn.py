@@ -19,6 +19,7 @@ from phispace.metrics.knn import Metric, nearest, vote
 
 _LITERATURE_K = 200
 _LITERATURE_TEMPERATURES = (0.07, 0.1)
+_ROWS = 4096
 _EQUAL = 2e-6  # largest difference of unit vectors in float32 that still means the same direction
 
 
@@ -52,9 +53,7 @@ class KNN(Probe):
     def undefined(self, parts: Parts) -> str | None:
         if parts.undefined or self.config.metric != "cosine":
             return parts.undefined
-        length = np.linalg.norm(parts.train.x, axis=1, keepdims=True)
-        directions = parts.train.x / np.where(length > 0, length, 1)
-        if np.abs(directions - directions[0]).max() <= _EQUAL:
+        if _one_direction(parts.train.x):
             return "Undefined: all training vectors point in one direction, so all cosines are equal."
         return None
 
@@ -97,6 +96,20 @@ class KNN(Probe):
             predicted, _ = vote(similarity[:, :k], labels[:, :k], len(parts.classes), self.config.temperature)
             rows.append({"k": k, "val_accuracy": float((predicted == parts.val.y).mean())})
         return rows
+
+
+def _one_direction(x: np.ndarray) -> bool:
+    first = _unit(x[:1])
+    # Block by block: in most stores the first one answers.
+    blocks = (x[start : start + _ROWS] for start in range(0, len(x), _ROWS))
+    return all(np.abs(_unit(block) - first).max() <= _EQUAL for block in blocks)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    x = x / np.where(largest > 0, largest, 1)
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(length > 0, length, 1)
 
 
 def _about_ties(similarity: np.ndarray, k: int) -> list[str]:

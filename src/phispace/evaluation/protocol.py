@@ -114,8 +114,8 @@ def _about_classes(train: Part, test: Part, embeddings: Embeddings) -> list[str]
             "read the balanced accuracy and the majority class beside the accuracy."
         )
     if len(train) and len(test):
-        seen = {row.tobytes() for row in train.x}
-        repeated = sum(row.tobytes() in seen for row in test.x)
+        seen = {hash(row.tobytes()) for row in train.x}
+        repeated = sum(hash(row.tobytes()) in seen for row in test.x)
         if repeated:
             caveats.append(f"{repeated:,} test vectors are equal to a training vector.")
     return caveats

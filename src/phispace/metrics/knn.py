@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Metric = Literal["cosine", "euclidean"]
 
 _BLOCK_ELEMENTS = 1 << 24  # similarities held at a time: 64 MB in float32
+_ROWS = 4096
 _SPARE = 8  # candidates beyond k that float32 rounding may have pushed out
 _ROUNDING = 2.0**-20  # of the vectors' scale; float32 products of up to some thousand terms stay below it
 _BAND = 4096
@@ -79,22 +80,30 @@ class _Prepared:
     """A gallery ready for products: unit vectors, or centred ones with half their squared length."""
 
     def __init__(self, gallery: np.ndarray, metric: Metric) -> None:
+        import torch
+
         self.cosine = metric == "cosine"
         # Distances do not change when both sides move; near the origin float32 loses the least.
         self.centre = None if self.cosine else gallery.mean(0, dtype=np.float64)
         self.vectors = self.prepare(gallery)
-        self.half = None if self.cosine else (self.vectors**2).sum(1) / 2
+        self.half = None if self.cosine else torch.linalg.vector_norm(self.vectors, dim=1).square() / 2
 
     def prepare(self, x: np.ndarray) -> Tensor:
+        """float32 copies of the vectors, block by block: of many pixels a temporary copy is large."""
         import torch
 
-        if self.centre is not None:
-            return torch.from_numpy(np.ascontiguousarray(x - self.centre.astype(x.dtype), np.float32))
-        # Divided by the largest value first: squares of very small or large values would leave float32's range.
-        largest = np.abs(x).max(axis=1, keepdims=True)
-        x = x / np.where(largest > 0, largest, 1)
-        length = np.linalg.norm(x, axis=1, keepdims=True)
-        return torch.from_numpy(np.ascontiguousarray(x / np.where(length > 0, length, 1), np.float32))
+        ready = np.empty(x.shape, np.float32)
+        for start in range(0, len(x), _ROWS):
+            rows = x[start : start + _ROWS]
+            if self.centre is not None:
+                ready[start : start + _ROWS] = rows - self.centre.astype(x.dtype)
+                continue
+            # Divided by the largest value first: squares of very small or large values would leave float32's range.
+            largest = np.abs(rows).max(axis=1, keepdims=True)
+            rows = rows / np.where(largest > 0, largest, 1)
+            length = np.linalg.norm(rows, axis=1, keepdims=True)
+            ready[start : start + _ROWS] = rows / np.where(length > 0, length, 1)
+        return torch.from_numpy(ready)
 
     def rough(self, block: Tensor) -> Tensor:
         """Similarities (B, N) in float32 that keep the order: the cosine, or q.g - |g|^2/2."""
