@@ -19,7 +19,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-SIZE, CHANNELS = 32, 3
+SIZE, CHANNELS, BATCH = 32, 3, 100  # small batches, so that their activations (10 MB a layer) hide little
 
 
 def status(field: str) -> float:
@@ -68,16 +68,19 @@ def measure(way: str, n: int, folder: Path, threads: int) -> dict[str, float]:
     encoder = build_encoder("convnet4", CHANNELS, SIZE).eval()
     ids = np.array([f"{i:07d}" for i in range(n)])
     images = ImageSet(pixels, np.zeros(n, np.int64), ids, ("x",), np.full(n, "train"), name="noise")
-    extract(encoder, images.take(np.arange(1000)))  # what is allocated once is allocated now
+    # what is allocated once is allocated now
+    extract(encoder, images.take(np.arange(min(n, 5000))), precision="float32", batch_size=BATCH, out=folder / "warm")
     started = time.perf_counter()
     with Peak() as peak:
         if way == "phispace":
-            made = extract(encoder, images, precision="float32", out=folder / f"store-{n}")["features"]
+            made = extract(encoder, images, precision="float32", batch_size=BATCH, out=folder / f"store-{n}")[
+                "features"
+            ]
             shape = made.vectors.shape
         else:
             x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float().div_(255)
             with torch.inference_mode():
-                shape = tuple(torch.cat([encoder(batch) for batch in x.split(500)]).shape)
+                shape = tuple(torch.cat([encoder(batch) for batch in x.split(BATCH)]).shape)
     seconds = time.perf_counter() - started
     stored = shape[0] * shape[1] * 4 / 2**20
     return {"resident": peak.resident, "anonymous": peak.anonymous, "stored": stored, "seconds": seconds}

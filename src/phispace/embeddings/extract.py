@@ -248,18 +248,17 @@ def extract_run(
     for layer in layers:
         path = path_of(layer) if shard is None else shard_path(path_of(layer), shard)
         store = _reusable(path, images, digest, dtype, precision)
-        held: list[str] | None = None if store is None else store.manifest.get("splits")
-        if shard is not None:
-            # a part of another division of the items is another part
-            same = store is not None and (held, store.manifest["batch_size"]) == (_list(splits), batch_size)
-            if store is not None and same:
-                found[layer] = store
-            else:
-                wanted[layer] = _tuple(splits)
-        elif store is not None and (held is None or (splits and set(splits) <= set(held))):
-            found[layer] = store if splits is None or held == list(splits) else store.part(*splits)
+        held = None if store is None else _tuple(store.manifest.get("splits"))
+        if store is None:
+            wanted[layer] = _tuple(splits)
+        elif shard is not None and (held, store.manifest["batch_size"]) != (_tuple(splits), batch_size):
+            wanted[layer] = _tuple(splits)  # a part of another division
+        elif shard is not None or held == _tuple(splits):
+            found[layer] = store
+        elif held is None or (splits and set(splits) <= set(held)):
+            found[layer] = store.part(*(splits or ()))
         else:
-            wanted[layer] = _union(splits, held or [])
+            wanted[layer] = tuple(dict.fromkeys([*held, *splits])) if splits else None
     if not wanted:
         return found
     method = load_method(run, place.name)
@@ -327,14 +326,6 @@ def embed_pixels(
 
 def _tuple(splits: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(splits) if splits else None
-
-
-def _list(splits: Sequence[str] | None) -> list[str] | None:
-    return list(splits) if splits else None
-
-
-def _union(splits: Sequence[str] | None, held: Sequence[str]) -> tuple[str, ...] | None:
-    return None if not splits else tuple(dict.fromkeys([*held, *splits]))
 
 
 def _reusable(path: Path, images: ImageSet, digest: str, dtype: str, precision: str) -> Embeddings | None:

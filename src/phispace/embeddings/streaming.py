@@ -199,9 +199,9 @@ def _stored(vectors: np.ndarray, dtype: np.dtype[Any], layer: str, ids: np.ndarr
 def items_table(images: ImageSet, positions: np.ndarray, columns: Mapping[str, np.ndarray] | None = None) -> pa.Table:
     """The items of a store: id, label, split, image (position in the set), known factors, further columns (N,)."""
     table = {
-        "id": pa.array(images.ids[positions].tolist(), pa.string()),
+        "id": pa.array(images.ids[positions], pa.string()),
         "label": pa.array(images.labels[positions], pa.int64()),
-        "split": pa.array(images.split[positions].tolist(), pa.string()),
+        "split": pa.array(images.split[positions], pa.string()),
         "image": pa.array(positions, pa.int64()),
     }
     if images.factors is not None:

@@ -91,7 +91,8 @@ def writing_store(path: Path | str, n: int, dim: int, dtype: str) -> Iterator[St
 def write_items(path: Path, items: pa.Table) -> None:
     """Write an items table; equal tables give equal bytes, however they were put together."""
     with storage.atomic_path(path) as temporary:
-        pq.write_table(items.combine_chunks(), temporary)
+        # ids differ: a dictionary of them would only take memory
+        pq.write_table(items.combine_chunks(), temporary, use_dictionary=["split"], row_group_size=65536)
 
 
 def plain_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
