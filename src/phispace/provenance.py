@@ -88,7 +88,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def usable_processors() -> int:
-    """Processors that this process may run on (affinity and, on Linux, the control group's quota)."""
+    """Processors that this process may run on: affinity, the control group's quota (Linux), OMP_NUM_THREADS."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()[:2]
@@ -96,7 +96,8 @@ def usable_processors() -> int:
             count = min(count, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
         pass
-    return count
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(count, int(asked)) if asked.isdigit() and int(asked) > 0 else count
 
 
 def memory_gb() -> float | None:

@@ -53,3 +53,13 @@ def test_git_state_of_a_checkout(tmp_path: Path) -> None:
 def test_secrets_are_not_recorded(monkeypatch: pytest.MonkeyPatch, words: list[str], expected: list[str]) -> None:
     monkeypatch.setattr(sys, "argv", words)
     assert provenance.arguments() == expected
+
+
+def test_threads_that_the_user_asked_for_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    everything = provenance.usable_processors()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert provenance.usable_processors() == 1
+    for odd in ("", "0", "many", "4096"):
+        monkeypatch.setenv("OMP_NUM_THREADS", odd)
+        assert provenance.usable_processors() == everything

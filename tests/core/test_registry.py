@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -29,7 +30,7 @@ def test_a_missing_package_is_named_and_a_missing_module_of_ours_is_a_bug() -> N
 
 def test_third_parties_add_names_and_cannot_take_one(monkeypatch: pytest.MonkeyPatch) -> None:
     points = {"phispace.methods": [EntryPoint("mine", "json:dumps", "phispace.methods")]}
-    monkeypatch.setattr("phispace.registry.entry_points", lambda group: points.get(group, []))
+    monkeypatch.setattr(sys.modules["phispace.registry"], "entry_points", lambda group: points.get(group, []))
     table = Registry("methods", {"own": "json:loads"})
     assert table.names() == ["own", "mine"]
     assert table.get("mine")([1]) == "[1]"

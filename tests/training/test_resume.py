@@ -51,14 +51,19 @@ def crash(out: Path, images: ImageSet, step: int, *settings: str, epochs: int = 
 SETTINGS = ("encoder.dropout=true", "method.views=shift-rotate", "training.checkpoint_steps=2")
 
 
+SCHEDULED = (*SETTINGS, "method.schedule=cosine", "training.drop_last=false")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) -> Run:
+    return train(small.config(*SCHEDULED, epochs=2), tmp_path_factory.mktemp("alone") / "run", images=images)
+
+
 @pytest.mark.parametrize("step", [1, 5, 8, 9, 17])
-@pytest.mark.parametrize("schedule", ["cosine"])
-def test_a_crash_at_any_step_is_not_seen_afterwards(tmp_path: Path, images: ImageSet, step: int, schedule: str) -> None:
+def test_a_crash_at_any_step_is_not_seen_afterwards(tmp_path: Path, images: ImageSet, alone: Run, step: int) -> None:
     """Nine steps an epoch: before the first checkpoint, inside, at the last step, at the first of the next epoch."""
-    settings = (*SETTINGS, f"method.schedule={schedule}", "training.drop_last=false")
-    alone = train(small.config(*settings, epochs=3), tmp_path / "alone", images=images)
     assert alone.record["task"]["steps_per_epoch"] == 9
-    crash(tmp_path / "cut", images, step, *settings)
+    crash(tmp_path / "cut", images, step, *SCHEDULED, epochs=2)
     run = train(None, tmp_path / "cut", images=images, resume=True)
     assert small.outcome(run.path) == small.outcome(alone.path)
     assert run.record["status"] == "completed"

@@ -42,6 +42,15 @@ def test_the_process_is_fast_inside_and_as_it_was_outside() -> None:
     assert (torch.get_num_threads(), speed.denormals_are_flushed()) == before
 
 
+def test_little_work_is_not_measured(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(small.config(), images)
+    monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    batch = next(iter(train_loader(plan)))
+    found = precision.choose_precision(make_method(plan), batch, accelerator="cpu", world=1)
+    assert (found.precision, found.seconds) == ("32-true", {})
+    assert "too few" in found.reason
+
+
 def test_a_processor_without_bf16_is_not_measured(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(small.config(), images)
     monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset({"avx2"}))
@@ -57,6 +66,7 @@ def test_bf16_is_taken_where_it_is_clearly_faster(
 ) -> None:
     plan = make_plan(small.config(), images)
     monkeypatch.setattr(precision, "cpu_flags", lambda: frozenset({"amx_bf16"}))
+    monkeypatch.setattr(precision, "SMALL", 0)
     monkeypatch.setattr(precision, "_measure", lambda *_: {"32-true": fast, "bf16-mixed": 1.0})
     batch = next(iter(train_loader(plan)))
     assert precision.choose_precision(make_method(plan), batch, accelerator="cpu", world=1).precision == expected
@@ -68,6 +78,7 @@ def test_measuring_changes_nothing_of_the_training(
 ) -> None:
     plain = train(small.config("encoder.dropout=true"), tmp_path / "plain", images=images)
     monkeypatch.setattr(precision, "WORTH_IT", 1e9)
+    monkeypatch.setattr(precision, "SMALL", 0)
     measured = train(small.config("encoder.dropout=true", "training.precision=auto"), tmp_path / "auto", images=images)
     assert measured.record["choices"]["precision"] == "32-true"
     assert set(measured.record["choices"]["precision_seconds"]) == {"32-true", "bf16-mixed"}

@@ -32,14 +32,18 @@ class SignalAt(Callback):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) -> Run:
+    return train(small.config("encoder.dropout=true"), tmp_path_factory.mktemp("alone") / "run", images=images)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("step", [3, 7, 8])
 def test_a_signal_finishes_the_step_saves_and_resumes_exactly(
-    tmp_path: Path, images: ImageSet, number: signal.Signals, code: int, step: int
+    tmp_path: Path, images: ImageSet, alone: Run, number: signal.Signals, code: int, step: int
 ) -> None:
     """Eight steps an epoch: in the middle, at the last (validation is finished first), at the first of the next."""
     before = [signal.getsignal(s) for s in signal.valid_signals()]
-    alone = train(small.config("encoder.dropout=true"), tmp_path / "alone", images=images)
     with pytest.raises(InterruptedRunError, match="Continue it with --resume") as caught:
         train(small.config("encoder.dropout=true"), tmp_path / "run", images=images, callbacks=[SignalAt(step, number)])
     assert caught.value.exit_code == code

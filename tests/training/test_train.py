@@ -14,6 +14,8 @@ from pytorch_lightning.loggers import CSVLogger
 
 from phispace.data.imageset import ImageSet
 from phispace.errors import InputError, RunError
+from phispace.methods.base import Batch
+from phispace.methods.supervised import Supervised
 from phispace.progress import Progress
 from phispace.run import Run
 from phispace.training.checkpoints import load_weights
@@ -208,3 +210,19 @@ def test_lightning_is_silent(
     assert out == ""
     assert err == ""
     assert [str(w.message) for w in recwarn.list] == []  # type: ignore[attr-defined]
+
+
+def test_a_validation_that_draws_numbers_repeats(
+    tmp_path: Path, images: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noisy(self: object, batch: Batch, batch_idx: int) -> dict[str, torch.Tensor]:
+        return {"loss": torch.rand(())}
+
+    monkeypatch.setattr(Supervised, "validation_step", noisy)
+    found = []
+    for number in (1, 2):
+        torch.manual_seed(number)
+        run = train(small.config(), tmp_path / str(number), images=images)
+        found.append([row["val_loss"] for row in read_table(run.path / "metrics.csv")])
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 1, "the same draws in every epoch"

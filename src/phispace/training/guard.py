@@ -76,10 +76,17 @@ class Guard(Callback):
                 f"Lightning is at batch {batch_idx} of epoch {trainer.current_epoch + 1}, the run at step {step}; "
                 "they must agree. This version of Lightning resumes in another way than was tested."
             )
-        path = (step,) if trainer.world_size == 1 else (step, trainer.global_rank)
-        number = key(self.plan.seed, "torch", *path) & _SEED_BITS
+        self._seed(trainer, "torch", step)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._seed(trainer, "torch-validation")  # the same draws each time, so that epochs compare
+
+    def _seed(self, trainer: pl.Trainer, purpose: str, *path: int) -> None:
+        """Set torch's global generator, for dropout and what else a method draws from it."""
+        rank = (trainer.global_rank,) if trainer.world_size > 1 else ()
+        number = key(self.plan.seed, purpose, *path, *rank) & _SEED_BITS
         torch.default_generator.manual_seed(number)
-        if pl_module.device.type == "cuda":
+        if trainer.strategy.root_device.type == "cuda":
             torch.cuda.manual_seed(number)
 
     def on_train_batch_end(

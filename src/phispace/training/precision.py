@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from phispace.encoders.build import multiply_adds
 from phispace.methods.base import Batch, Method
 from phispace.provenance import cpu_flags
 
@@ -20,7 +21,9 @@ FLOAT32, BF16 = "32-true", "bf16-mixed"
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 #: bf16 must be this much faster to be taken: less is within what a busy machine's timings vary.
 WORTH_IT = 1.2
-_WARM_UP, _STEPS, _SECONDS = 2, 6, 12.0
+_STEPS, _SECONDS = 8, 8.0
+#: Multiply-adds of a batch's forward pass under which bf16 is not tried: the conversions cost more than they save.
+SMALL = 200e6
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ def choose_precision(method: Method, batch: Batch, *, accelerator: str, world: i
         return Choice(FLOAT32, "this processor has no bf16 instructions", {})
     if world > 1:
         return Choice(BF16, "the processor has bf16 instructions (not measured with several processes)", {})
+    work = multiply_adds(method.encoder) * len(batch.labels)
+    if work < SMALL:
+        return Choice(FLOAT32, f"a batch takes {work / 1e6:.0f} million multiply-adds, too few for bf16 to pay", {})
     seconds = _measure(method, batch)
     ratio = seconds[FLOAT32] / seconds[BF16]
     times = f"a step takes {seconds[FLOAT32]:.4f} s in float32 and {seconds[BF16]:.4f} s in bf16"
@@ -61,13 +67,13 @@ def _measure(method: Method, batch: Batch) -> dict[str, float]:
     best = dict.fromkeys(steps, float("inf"))
     begin = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
-        for number in range(_WARM_UP + _STEPS):
+        for number in range(1 + _STEPS):  # the first is not counted
             for name, step in steps.items():
                 start = time.perf_counter()
                 step()
-                if number >= _WARM_UP:
+                if number:
                     best[name] = min(best[name], time.perf_counter() - start)
-            if number >= _WARM_UP and time.perf_counter() - begin > _SECONDS:
+            if number and time.perf_counter() - begin > _SECONDS:
                 break
     return best
 

@@ -27,7 +27,7 @@ class Sums:
         values = torch.stack([terms[name].detach() if name in terms else _zero(terms) for name in self.names])
         dtype = torch.float32 if values.device.type == "mps" else torch.float64
         weighted = values.to(dtype) * images
-        self.total = weighted if self.total is None else self.total + weighted
+        self.total = weighted if self.total is None else self.total.to(weighted.device) + weighted
         self.count += images
         return values
 

@@ -80,7 +80,9 @@ def train(
     # No file of ours is touched but by the first process; the others read what it has written.
     with quiet_lightning():
         world = find_world(config.training)
-    if run is None and world.first:
+    if not world.first:
+        progress = SILENT
+    elif run is None:
         refuse_unless_empty(out)
     images = images if images is not None else _load(config, progress)
     if run is not None:
