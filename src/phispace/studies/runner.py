@@ -124,9 +124,11 @@ def run_study(
     if out.exists() and not (out / "study.json").exists() and (out.is_file() or any(out.iterdir())):
         raise RunError(f"{out} exists and holds no study; choose another --out.")
     context = Context(out, loaded, scale, seed, progress, dict(training or {}))
+    # The images come before the directory: where they are missing, nothing is left behind.
+    identity = {"study": study.name, "scale": scale, "seed": seed, "fingerprint": context.images.fingerprint}
     with lock_directory(out):
-        identity = {"study": study.name, "scale": scale, "seed": seed, "fingerprint": context.images.fingerprint}
         state = _state(out, identity, spec)
+        storage.write_json(out / "study.json", state)  # also a study that is cut in its first step is one to go on with
         base = json.dumps(identity, sort_keys=True)
         digests: dict[str, str] = {}
         for number, (table, step, options) in enumerate(plans):
