@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the processors; two of them with two spinning threads each would mostly wait for one another.
+    # Read when torch is first imported, hence here.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def _data_folders() -> list[Path]:
     folders = [Path(os.environ["PHISPACE_TEST_DATA"])] if "PHISPACE_TEST_DATA" in os.environ else []

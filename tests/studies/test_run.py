@@ -70,7 +70,7 @@ def test_a_study_that_was_cut_in_its_first_step_goes_on(tmp_path: Path, monkeypa
     from phispace.studies.steps.train import Train
 
     def cut(*_: object) -> None:
-        (tmp_path / "s" / "runs").mkdir()
+        (tmp_path / "s" / "runs").mkdir(exist_ok=True)
         raise InterruptedRunError("stopped")
 
     with monkeypatch.context() as patched:
