@@ -12,6 +12,7 @@ import numpy as np
 
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
+from phispace.metrics.eigen import eigenvectors
 
 if TYPE_CHECKING:
     from phispace.data.imageset import ImageSet
@@ -138,7 +139,7 @@ def _by_covariance(vectors: np.ndarray, rows: np.ndarray, mean: np.ndarray, coun
     for start in range(0, len(rows), _BLOCK):
         block = _centred(vectors[rows[start : start + _BLOCK]], mean)
         scatter += block.T @ block
-    values, directions = np.linalg.eigh(scatter)
+    values, directions = eigenvectors(scatter)
     total = float(values.clip(0).sum())
     share = float(values[-count:].clip(0).sum() / total) if total > 0 else float("nan")
     return directions[:, ::-1][:, :count], share

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from phispace.metrics.eigen import eigenvectors
+
 _ROTATED_DIMS = 4096  # above, the eigenbasis costs more than it saves
 _ROWS = 8192
 
@@ -92,10 +94,10 @@ def _eigenbasis(x: Tensor) -> tuple[np.ndarray, Tensor]:
         gram = np.zeros((d, d))
         for block in torch.split(x, _ROWS):
             gram += (block.T @ block).double().numpy()
-        values, basis = np.linalg.eigh(gram)
+        values, basis = eigenvectors(gram)
         return values.clip(0) / n, torch.from_numpy(basis).float()
     wide = x.double()
-    values, left = np.linalg.eigh((wide @ wide.T).numpy())
+    values, left = eigenvectors((wide @ wide.T).numpy())
     keep = values > 1e-10 * max(float(values[-1]), 1e-300)
     basis = wide.T.numpy() @ (left[:, keep] / np.sqrt(values[keep]))
     return values[keep] / n, torch.from_numpy(basis).float()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from phispace.metrics.arrays import as_matrix
+from phispace.metrics.eigen import eigenvalues
 
 _ROWS = 8192
 
@@ -40,7 +41,7 @@ def singular_values(x: Any, centre: bool = False) -> np.ndarray:
         for start in range(0, n, _ROWS):
             rows = x[start : start + _ROWS].astype(np.float64) - mean
             gram += rows.T @ rows
-    values = np.linalg.eigvalsh(gram)[::-1]
+    values = eigenvalues(gram)[::-1]
     noise = len(values) * np.finfo(np.float64).eps * max(float(values[0]), 0.0)
     return np.sqrt(np.where(values > noise, values, 0.0))
 
