@@ -11,7 +11,7 @@ from blobs import blobs, drifting
 
 from phispace.errors import DataError, InputError
 from phispace.maps import animation
-from phispace.maps.animation import churned, fit_frames, moved, rotated_to
+from phispace.maps.animation import churned, fit_frames, moved, rotated_to, warm_options
 from phispace.maps.film import BLURS, INHERITS, JUMPS, LAGS, SHARPENS, UNFAITHFUL, Caption, Film, judge
 
 
@@ -53,6 +53,18 @@ def test_each_row_says_what_it_should(film: Film) -> None:
     assert film.table[-1]["class_agreement"] > film.table[0]["class_agreement"]
 
 
+def test_the_more_neighbours_are_new_the_less_of_the_layout_stays() -> None:
+    still, lively, new = (warm_options(churn) for churn in (0.3, 0.8, 0.95))
+    assert still["start_exaggeration"] < lively["start_exaggeration"]
+    assert new == {"start_scale": "small"}
+    others = drifting(frames=1, n=80, seed=5)[0]
+    film = fit_frames([drifting(frames=1, n=80)[0], others], [Caption(1), Caption(2)], compare=False)
+    assert film.table[1]["churn"] > 0.85
+    assert [o["start_scale"] for o in film.info["options"]] == ["full", "small"]
+    fixed = fit_frames(drifting(frames=2, n=80), strategy="constant", compare=False)
+    assert [o["start_exaggeration"] for o in fixed.info["options"]] == [4.0, 4.0]
+
+
 def test_the_same_clusters_again_hardly_move() -> None:
     store = blobs(150)
     film = fit_frames([store, store], [Caption(1), Caption(2)])
@@ -74,11 +86,11 @@ def test_neither_backwards_nor_joint_is_offered() -> None:
     with pytest.raises(InputError, match="training order"):
         fit_frames(stores[::-1])
     for name in ("backwards", "joint", "reverse"):
-        with pytest.raises(InputError, match="warm, full, independent"):
+        with pytest.raises(InputError, match="warm, constant, full, independent"):
             fit_frames(stores, strategy=name)  # type: ignore[arg-type]
     options = set(inspect.signature(fit_frames).parameters)
     assert not options & {"backwards", "reverse", "joint", "order"}
-    assert set(animation._STRATEGIES) == {"warm", "full", "independent"}
+    assert set(animation._STRATEGIES) == {"warm", "constant", "full", "independent"}
 
 
 def test_bad_stores_and_captions_are_refused() -> None:

@@ -78,7 +78,7 @@ class Film:
             trustworthiness_independent, knn_recall_independent, leak_independent: of the independent fit;
             churn: mean of 1 - Jaccard overlap of an item's true nearest neighbours with those in the frame before;
             stability: Spearman correlation over items of churn and displacement: above 0, what moves has a reason.
-        strategy: warm, full or independent.
+        strategy: warm, constant, full or independent.
         info: options, seed, subset, seconds, sources; JSON-able.
     """
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FORMATS = ("webp", "gif")
 _TITLES = {
     "warm": "t-SNE, each frame started from the one before",
+    "constant": "t-SNE, each frame started from the one before",
     "full": "t-SNE, each frame started from the one before, shrunk",
     "independent": "t-SNE, each frame fitted alone (not comparable)",
 }
