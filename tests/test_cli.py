@@ -74,7 +74,9 @@ def test_list_and_show_know_every_registered_name(kind: str) -> None:
         (["data", "inspect", "nowhere"], 3, "nowhere"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_its_exit_code(arguments: list[str], exit_code: int, says: str, tmp_path, monkeypatch) -> None:
+def test_bad_input_gets_one_sentence_and_its_exit_code(
+    arguments: list[str], exit_code: int, says: str, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, error = call(*arguments)
     assert says in error

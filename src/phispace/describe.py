@@ -67,11 +67,12 @@ def _options(config: Any) -> str:
 
 
 def _keywords(entry: Any) -> str:
-    found = [
-        f"  {key}: {p.annotation if isinstance(p.annotation, str) else getattr(p.annotation, '__name__', '')} = {p.default!r}"
-        for key, p in inspect.signature(entry).parameters.items()
-        if p.default is not inspect.Parameter.empty
-    ]
+    found = []
+    for key, parameter in inspect.signature(entry).parameters.items():
+        if parameter.default is not inspect.Parameter.empty:
+            kind = parameter.annotation
+            name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
+            found.append(f"  {key}: {name} = {parameter.default!r}")
     return "\n".join(["Options:", *found]) if found else ""
 
 
