@@ -104,6 +104,7 @@ class Turns(Callback):
             self.parts.on = True
             self.started = _now()
             if len(self.ours) >= self.rounds:
+                self.parts.on = False
                 trainer.should_stop = True
                 trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
         elif last:

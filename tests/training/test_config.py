@@ -93,3 +93,10 @@ def test_unknown_preset_and_table(tmp_path: Path) -> None:
 def test_difference_names_dotted_keys() -> None:
     old, new = {"a": {"b": 1, "c": 2}, "d": 0}, {"a": {"b": 1, "c": 3, "e": 4}, "d": 0}
     assert difference(old, new) == [("a.c", 2, 3), ("a.e", None, 4)]
+
+
+def test_a_runs_own_tables_as_base_change_only_in_what_is_named() -> None:
+    own = make_config("supervised", "cifar10", preset="keras", settings=["encoder.width=8"], training={"seed": 4})
+    assert make_config(base=own.tables()) == own
+    again = make_config(base=own.tables(), settings=["training.log_every=7"])
+    assert difference(own.tables(), again.tables()) == [("training.log_every", 50, 7)]

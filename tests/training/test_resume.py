@@ -95,7 +95,8 @@ def test_more_epochs_with_a_schedule_say_that_the_rate_jumps(tmp_path: Path, ima
     settings = ("method.schedule=triangular",)
     train(small.config(*settings, epochs=1), tmp_path / "run", images=images)
     heard = Heard()
-    run = train(small.config(*settings, epochs=3), tmp_path / "run", images=images, resume=True, progress=heard)
+    asked = small.config(*settings, epochs=9)
+    run = train(asked, tmp_path / "run", images=images, resume=True, epochs=3, progress=heard)
     assert run.record["result"]["epochs"] == 3
     assert [line for line in heard.lines if "jumps" in line]
 

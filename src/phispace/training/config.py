@@ -195,9 +195,9 @@ def make_config(
     size: int | None = None,
     base: Mapping[str, Any] | None = None,
 ) -> RunConfig:
-    """The resolved configuration of a new run.
+    """The resolved configuration of a run.
 
-    Later ones win: the method's defaults, the tables in `base` (a config file), the preset, the named arguments, the
+    With `base` the tables of a run that is there and nothing else named, it is that run's own. Later ones win: the method's defaults, the tables in `base` (a config file), the preset, the named arguments, the
     settings.
 
     Args:

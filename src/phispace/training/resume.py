@@ -28,8 +28,9 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
     """The configuration to go on with: the run's own, with more epochs if wanted.
 
     Args:
-        asked: what the user asks for now, or None for what the run was asked for.
-        epochs: new number of epochs, or None for what `asked` says.
+        asked: what the user asks for now, or None for what the run was asked for. Its number of epochs is not looked
+            at: a default there would lengthen a run that nobody meant to lengthen.
+        epochs: new number of epochs, or None for the run's own.
 
     Raises:
         RunError: an option differs (all are listed), or fewer epochs are asked for than are done.
@@ -46,9 +47,8 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
             f"{run.path} was begun with other options; a run goes on with its own. Changed: {'; '.join(changed)}. "
             "Leave them out, or choose another --out."
         )
-    had, total = int(own.method["epochs"]), epochs
-    if total is None:
-        total = int(wanted.method["epochs"]) if asked is not None else had
+    had = int(own.method["epochs"])
+    total = had if epochs is None else epochs
     if total < had:
         raise RunError(f"{run.path} is a run of {had} epochs; it can be extended, not shortened to {total}.")
     tables = wanted.tables()
