@@ -197,8 +197,8 @@ def make_config(
 ) -> RunConfig:
     """The resolved configuration of a run.
 
-    With `base` the tables of a run that is there and nothing else named, it is that run's own. Later ones win: the method's defaults, the tables in `base` (a config file), the preset, the named arguments, the
-    settings.
+    With the tables of a run that is there as `base` and nothing else named, it is that run's own. Later ones win: the
+    method's defaults, `base` (also a config file's tables), the preset, the named arguments, the settings.
 
     Args:
         preset: a name of the method's `presets`.
