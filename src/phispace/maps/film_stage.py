@@ -62,7 +62,7 @@ class Stage:
             self.points = []
         else:
             area, opacity = point_style(len(film.ids))
-            self.points = draw_points(self.axes, film.xy[0], film.labels, n_classes, 0.42 * area, opacity)
+            self.points = draw_points(self.axes, film.xy[0], film.labels, n_classes, 0.6 * area, opacity)
         draw_legend(self.axes, film.labels, film.classes)
         left = 0.25 / width
         write = self.figure.text
