@@ -28,7 +28,7 @@ def draw_film(
     *,
     layer: str = "features",
     split: str = "test",
-    strategy: Literal["warm", "full", "independent"] = "warm",
+    strategy: Literal["warm", "constant", "full", "independent"] = "warm",
     items: int = 2000,
     at_most: int = 40,
     in_betweens: int = 10,
@@ -42,7 +42,8 @@ def draw_film(
     """Map the same images at each stored checkpoint and draw the film.
 
     Args:
-        strategy: `warm` (each frame starts from the one before), `full` (the same with the whole schedule) or
+        strategy: `warm` (each frame starts from the one before), `constant` (the same with one exaggeration for all),
+            `full` (the same with the whole schedule) or
             `independent` (each alone from a random start); see `phispace.maps.animation.fit_frames`.
         items: size of the fixed, stratified subset.
         at_most: checkpoints; more are thinned evenly.

@@ -45,15 +45,15 @@ def inspect(
 
 
 def train(
-    method: str = "supervised",
-    images: str | Path | ImageSet = "digits",
+    method: str | None = None,
+    images: str | Path | ImageSet | None = None,
     *,
     encoder: str | None = None,
     out: Path | str | None = None,
     preset: str | None = None,
     epochs: int | None = None,
     settings: Sequence[str] = (),
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     training: Mapping[str, Any] | None = None,
     data_dir: Path | None = None,
@@ -63,13 +63,15 @@ def train(
     """Learn a representation.
 
     Args:
-        method: a name of `registry("methods")`.
-        images: a name, a path, or an image set.
+        method: a name of `registry("methods")`; by default supervised.
+        images: a name, a path, or an image set; by default digits.
         encoder: a name of `registry("encoders")`; by default the method's own.
         out: the run directory; by default runs/METHOD-IMAGES.
         preset: one of the method's published settings.
         epochs: passes over the training images; when resuming, a larger number extends the run.
         settings: `table.key=value` overrides, as of --set.
+        seed: of every draw; by default 0.
+        resume: go on with the run in `out`; what is left out here is the run's own, what is named must agree with it.
         training: overrides of [training].
 
     Returns:
@@ -80,16 +82,17 @@ def train(
     from phispace.training.train import train as run_training
 
     ready = images if isinstance(images, ImageSet) else None
-    name = ready.name if ready is not None else str(images)
-    target = Path(out) if out is not None else Path("runs") / f"{method}-{Path(name).stem}"
+    name = ready.name if ready is not None else None if images is None else str(images)
+    target = Path(out) if out is not None else Path("runs") / f"{method or 'supervised'}-{Path(name or 'digits').stem}"
     config = make_config(
         method=method,
         images=name,
+        base=Run.open(target).config if resume else None,
         encoder=encoder,
         preset=preset,
         epochs=None if resume else epochs,
         settings=settings,
-        training={"seed": seed, **{k: v for k, v in (training or {}).items() if v is not None}},
+        training={k: v for k, v in {"seed": seed, **(training or {})}.items() if v is not None},
         data_dir=data_dir,
         size=size,
     )

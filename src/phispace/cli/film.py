@@ -15,6 +15,7 @@ class Strategy(StrEnum):
     """How frames are fitted."""
 
     warm = "warm"
+    constant = "constant"
     full = "full"
     independent = "independent"
 
@@ -24,7 +25,7 @@ def film(
     run: RunPath,
     layer: Annotated[str, typer.Option("--layer", "-l", help="The layer.")] = "features",
     strategy: Annotated[
-        Strategy, typer.Option("--strategy", help="warm: each frame from the one before; full; independent.")
+        Strategy, typer.Option("--strategy", help="warm: each frame from the one before; constant; full; independent.")
     ] = Strategy.warm,
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
     items: Annotated[int, typer.Option("--items", min=4, help="Images that are followed.")] = 2000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +13,9 @@ from phispace.cli.options import (
     AsJson,
     Checkpoint,
     DataDir,
-    ImagesOption,
     OptionalImages,
-    Precision,
     Quiet,
     RunPath,
-    Seed,
     Set,
     Size,
     Threads,
@@ -75,8 +73,13 @@ def _tally(counts: dict[str, int]) -> str:
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="A name of `phispace list methods`.")] = "supervised",
-    images: ImagesOption = "digits",
+    method: Annotated[str | None, typer.Argument(help="A name of `phispace list methods`; default supervised.")] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images", "-i", help="A name (`phispace list images`) or a path: folder, zip, tar, npz, parquet."
+        ),
+    ] = None,
     encoder: Annotated[str | None, typer.Option("--encoder", "-e", help="Default: the method's own.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Run directory; default runs/METHOD-IMAGES.")] = None,
     preset: Annotated[
@@ -86,19 +89,21 @@ def train(
         int | None, typer.Option("--epochs", help="Passes over the images; with --resume: extend.")
     ] = None,
     set_: Set = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option("--seed", "-s", help="Seed of every draw; default 0.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     refit: Annotated[
         bool, typer.Option("--refit", help="Train on train and val together, all settings fixed.")
     ] = False,
     data_dir: DataDir = None,
     size: Size = None,
-    precision: Precision = "auto",
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, float32 or bf16; auto measures a few steps.")
+    ] = None,
     threads: Threads = None,
-    devices: Annotated[str, typer.Option("--devices", help="For Lightning: a number, or auto.")] = "auto",
-    num_nodes: Annotated[int, typer.Option("--num-nodes", help="For Lightning.")] = 1,
-    strategy: Annotated[str, typer.Option("--strategy", help="For Lightning, for example ddp.")] = "auto",
-    accelerator: Annotated[str, typer.Option("--accelerator", help="For Lightning: auto, cpu, gpu ...")] = "auto",
+    devices: Annotated[str | None, typer.Option("--devices", help="For Lightning: a number, or auto.")] = None,
+    num_nodes: Annotated[int | None, typer.Option("--num-nodes", help="For Lightning.")] = None,
+    strategy: Annotated[str | None, typer.Option("--strategy", help="For Lightning, for example ddp.")] = None,
+    accelerator: Annotated[str | None, typer.Option("--accelerator", help="For Lightning: auto, cpu, gpu ...")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn a representation; the result is a run directory."""
@@ -115,7 +120,7 @@ def train(
         seed=seed,
         resume=resume,
         training={
-            "refit": refit,
+            "refit": refit or None,
             "precision": precision,
             "threads": threads,
             "devices": devices,
@@ -127,6 +132,8 @@ def train(
         size=size,
         progress=bars(quiet),
     )
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return  # with several devices Lightning starts this command once for each; the first one speaks
     typer.echo(f"Run: {run.path}")
     for name, value in run.record.get("result", {}).items():
         typer.echo(f"  {name}: {value}")

@@ -21,10 +21,6 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at images before anything is learnt.")
 app.add_typer(data_app, name="data")
 
-ImagesOption = Annotated[
-    str,
-    typer.Option("--images", "-i", help="A name (`phispace list images`) or a path: folder, zip, tar, npz, parquet."),
-]
 OptionalImages = Annotated[
     str | None, typer.Option("--images", "-i", help="A name or a path; by default what the run or the study names.")
 ]
@@ -42,7 +38,7 @@ Set = Annotated[
     typer.Option("--set", help="An option, for example method.learning_rate=0.01 (repeatable); see `phispace show`."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads to compute with; by default all cores.")]
-Precision = Annotated[str, typer.Option("--precision", help="auto, 32 or bf16; auto measures a few steps.")]
+Precision = Annotated[str, typer.Option("--precision", help="auto, float32 or bf16; auto measures a few steps.")]
 
 
 def bars(quiet: bool) -> Progress:

@@ -34,7 +34,7 @@ class FilmOptions(StepOptions):
     split: str = "test"
     items: int = Field(2000, ge=10)
     in_betweens: int = Field(8, ge=0)
-    strategy: Literal["warm", "full", "independent"] = "warm"
+    strategy: Literal["warm", "constant", "full", "independent"] = "warm"
     thumbnails: bool = False
     guess_comparable: str = "Separate t-SNE fits are not comparable."
     guess_settled: str = "The run never settled."
