@@ -17,6 +17,7 @@ from phispace.errors import RunError
 from phispace.progress import SILENT, Progress
 from phispace.run import Run
 from phispace.training.restore import load_method
+from phispace.training.table import read_table
 
 _KEPT = ("epoch", "step", "val_loss", "val_accuracy")
 
@@ -37,10 +38,14 @@ def by_epoch(run: Run, at_most: int = 40) -> list[tuple[Path, dict[str, Any]]]:
         at_most: more are thinned evenly; the first and the last are kept.
     """
     by_step: dict[int, tuple[Path, dict[str, Any]]] = {}
+    table = run.path / "metrics.csv"
+    measured = {int(row["step"]): row for row in (read_table(table) if table.exists() else [])}
     for path in run.checkpoints():
-        record = storage.read_json(path / "checkpoint.json")
         if path.name.startswith("epoch="):
-            by_step[int(record["step"])] = (path, {k: record[k] for k in _KEPT if record.get(k) is not None})
+            record = storage.read_json(path / "checkpoint.json")
+            step = int(record["step"])
+            record = {**measured.get(step, {}), **record}
+            by_step[step] = (path, {k: record[k] for k in _KEPT if record.get(k) is not None})
     places = [by_step[step] for step in sorted(by_step)]
     if len(places) <= at_most:
         return places

@@ -14,7 +14,7 @@ from phispace.randomness import rng
 NEIGHBOURS = 10
 QUERIES = 2000
 MEASURES = ("trustworthiness", "continuity", "knn_recall", "class_agreement", "class_agreement_representation", "leak")
-_BLOCK = 32_000_000  # distances held at once: 128 MB in float32
+_BLOCK = 16_000_000  # distances held at once: 64 MB in float32 of the vectors, 128 MB in float64 of the map
 
 
 def measure(
@@ -93,7 +93,7 @@ def _compare(
     """Neighbours in both spaces, and the ranks of each one's neighbours in the other space; four arrays (Q, k)."""
     n = len(vectors)
     norms = np.einsum("nd,nd->n", vectors, vectors)
-    plane = np.asarray(xy, np.float32)
+    plane = np.asarray(xy, np.float64)  # float32 would make ties of points that differ
     near, shown, false_ranks, missing_ranks = (np.empty((len(asked), k), np.int64) for _ in range(4))
     step = max(1, _BLOCK // n)
     for begin in range(0, len(asked), step):
