@@ -124,7 +124,7 @@ class Supervised(Method):
                 "views": "translate-flip",
             },
         },
-        "fast": {"encoder": {"name": "speednet"}, "method": _MUON | {"epochs": 4, "resolutions": ((24, 2), (32, 2))}},
+        "fast": {"encoder": {"name": "speednet"}, "method": _MUON | {"epochs": 4, "resolutions": ((24, 5), (32, 3))}},
         "accurate": {
             "encoder": {"name": "speednet"},
             "method": _MUON | {"epochs": 9, "resolutions": ((24, 3), (32, 6))},
