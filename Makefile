@@ -1,7 +1,7 @@
 PYTHON ?= python
-.PHONY: check format lint types test
+.PHONY: check format lint types test docs
 
-check: lint types test
+check: lint types docs test
 
 format:
 	$(PYTHON) -m ruff format src tests benchmarks
@@ -14,5 +14,8 @@ lint:
 types:
 	$(PYTHON) -m mypy
 
+docs:
+	$(PYTHON) docs/generate.py --check
+
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -q -n auto
