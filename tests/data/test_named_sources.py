@@ -139,7 +139,7 @@ BAD_PICKLES = {
     "empty": b"",
     "text": b"hello",
     "cut": pickle.dumps(_GOOD, 2)[:-100],
-    "os.system": pickle.dumps({**_GOOD, b"x": _Call(__import__("os").system, "touch /tmp/pwned")}, 2),
+    "os.system": pickle.dumps({**_GOOD, b"x": _Call(__import__("os").system, "touch /var/tmp/phispace-pwned")}, 2),
     "eval": pickle.dumps({**_GOOD, b"x": _Call(eval, "1+1")}, 2),
     "exec": pickle.dumps({**_GOOD, b"x": _Call(exec, "pass")}, 2),
     "open": pickle.dumps({**_GOOD, b"x": _Call(open, "/etc/passwd")}, 2),
@@ -173,7 +173,7 @@ def test_a_pickle_that_is_no_batch_is_refused(name: str) -> None:
 
 
 def test_the_hostile_pickle_did_not_run() -> None:
-    assert not Path("/tmp/pwned").exists()
+    assert not Path("/var/tmp/phispace-pwned").exists()
 
 
 class TestStl10:
