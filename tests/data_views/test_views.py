@@ -72,10 +72,8 @@ def test_draws_do_not_depend_on_the_content(name):
     assert torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=two))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "crop-flip"])  # which fills with black
 def test_constant_images_stay_as_they_are_unless_black_is_filled_in(name):
-    if name == "crop-flip":
-        pytest.skip("fills with black")
     x = torch.full((8, 3, 32, 32), 77, dtype=torch.uint8)
     torch.testing.assert_close(make_view(name, 32)(x, generator()), torch.full((8, 3, 32, 32), 77 / 255))
 
