@@ -12,8 +12,9 @@ from phispace.embeddings.baselines import pca
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation import REGISTRY
+from phispace.evaluation.base import Scores
 from phispace.evaluation.compare import compare
-from phispace.evaluation.evaluate import evaluate, score_table
+from phispace.evaluation.evaluate import evaluate, score_table, wanted_variants
 from phispace.progress import Progress
 from phispace.run import Run
 
@@ -45,6 +46,17 @@ def test_a_missing_part_is_named(digits: Embeddings) -> None:
         evaluate(digits.part("train", "val"), ["knn"])
     with pytest.raises(InputError, match="all labels of this store are unknown"):
         evaluate(POOR["unlabelled"](digits), ["linear"])
+
+
+def test_each_store_meets_its_own_variants(digits: Embeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, seen = REGISTRY.get("health"), []
+    monkeypatch.setattr(kind, "variants", lambda self: {"shift/1,0": "test", "view/flip/0": "test+val"})
+    monkeypatch.setattr(kind, "run", lambda self, store, *, others=None, seed=0: seen.append(others) or Scores({}))
+    assert wanted_variants(["knn", "health"]) == {"shift/1,0": "test", "view/flip/0": "test+val"}
+    assert wanted_variants(["knn"]) == {}
+    others = {"mine": {"shift/1,0": digits.part("test")}}
+    score_table({"mine": digits, "foreign": digits}, ["health"], others=others)
+    assert seen == [others["mine"], None]
 
 
 def test_the_table_of_scores(digits: Embeddings, tmp_path) -> None:

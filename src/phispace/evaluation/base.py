@@ -75,13 +75,22 @@ class Evaluation:
 
         Args:
             embeddings: a store whose items name their split; test is read here and nowhere else.
-            others: further stores, for evaluations that compare.
+            others: further stores, paired with this one by id: those of `variants` under their names, or any others
+                for evaluations that compare.
             seed: for draws.
 
         Raises:
             InputError: a part that `needs` names is missing.
         """
         raise NotImplementedError(f"{type(self).__name__} must define run (abstract)")
+
+    def variants(self) -> Mapping[str, str]:
+        """The stores of changed images that `run` looks for among `others`: a variant's name (see
+        `phispace.data.variants`) -> the splits it needs, joined by `+`. By default none.
+
+        Whoever has the encoder extracts them first. A foreign store has none: what rests on them is `nan`.
+        """
+        return {}
 
     def check_needs(self, embeddings: Embeddings) -> None:
         """Raise InputError in one sentence if a part is missing."""

@@ -50,7 +50,7 @@ def evaluate(
         embeddings: the store; test is read by the evaluations, nowhere else.
         names: registered names, or `["all"]`.
         options: evaluation -> its options.
-        others: further stores, for evaluations that compare.
+        others: further stores, for evaluations that compare; `wanted_variants` says which are looked for.
         seed: for draws (samples, bootstrap).
 
     Returns:
@@ -90,6 +90,19 @@ def resolve_names(names: Sequence[str]) -> list[str]:
     return chosen
 
 
+def wanted_variants(names: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, str]:
+    """What the evaluations look for among their `others`: variant -> splits, joined by `+`, over all of them.
+
+    Raises:
+        InputError: an unknown name or option.
+    """
+    wanted: dict[str, list[str]] = {}
+    for name in resolve_names(names):
+        for variant, splits in make_evaluation(name, (options or {}).get(name)).variants().items():
+            wanted.setdefault(variant, []).extend(splits.split("+"))
+    return {variant: "+".join(dict.fromkeys(splits)) for variant, splits in wanted.items()}
+
+
 def score_entry(name: str, scores: Scores, *, store: str, options: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """One object of scores.json: evaluation, store, options, `more`, and all of the scores; plain values for JSON."""
     return {"evaluation": name, "store": store, "options": dict(options), **more, **scores.as_dict()}
@@ -100,6 +113,7 @@ def score_table(
     names: Sequence[str],
     *,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    others: Mapping[str, Mapping[str, Embeddings]] | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -112,6 +126,7 @@ def score_table(
         stores: label -> store, for example {"fc1": ..., "untrained": ..., "pca": ..., "pixels": ...}.
         names: registered evaluations, or `["all"]`.
         options: evaluation -> its options.
+        others: label -> the further stores that belong to this one, by variant.
 
     Returns:
         entries as `score_entry` makes them, by evaluation, then store. Where the evaluation names classes, one of the
@@ -130,7 +145,7 @@ def score_table(
             for label, store in stores.items():
                 task.note(f"{evaluation.title} of {label}")
                 try:
-                    scores = evaluation.run(store, seed=seed)
+                    scores = evaluation.run(store, others=(others or {}).get(label), seed=seed)
                 except InputError as error:
                     scores = Scores({evaluation.primary: float("nan")}, caveats=[str(error)])
                 entries.append(score_entry(name, scores, store=label, options=used))

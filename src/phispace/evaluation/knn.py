@@ -45,7 +45,7 @@ class KNN(Probe):
     config: KNNConfig
 
     @property
-    def variants(self) -> tuple[str, ...]:
+    def suffixes(self) -> tuple[str, ...]:
         if not self.config.literature or self.config.metric != "cosine":
             return ()
         return tuple(f"k{_LITERATURE_K}_t{t:g}" for t in _LITERATURE_TEMPERATURES)
@@ -60,7 +60,7 @@ class KNN(Probe):
     def classify(self, parts: Parts, seed: int) -> Outcome:
         config, train, test = self.config, parts.train, parts.test
         n, n_classes = len(train), len(parts.classes)
-        wanted = [config.k, *config.choose_k, *([_LITERATURE_K] if self.variants else [])]
+        wanted = [config.k, *config.choose_k, *([_LITERATURE_K] if self.suffixes else [])]
         k, curve, caveats = min(config.k, n), [], []
         if config.choose_k and len(parts.val):
             curve = self._curve(parts)
@@ -70,13 +70,13 @@ class KNN(Probe):
         if max(wanted) > n:
             over = ", ".join(str(w) for w in dict.fromkeys(wanted) if w > n)
             caveats.append(f"k = {over} is more than the {n} training items; all of them vote instead.")
-        widest = min(max(k + 1, _LITERATURE_K if self.variants else 0), n)
+        widest = min(max(k + 1, _LITERATURE_K if self.suffixes else 0), n)
         similarity, position = nearest(test.x, train.x, widest, config.metric)
         labels = train.y[position]
         predicted, _ = vote(similarity[:, :k], labels[:, :k], n_classes, config.temperature)
         variants = {
             suffix: vote(similarity[:, :_LITERATURE_K], labels[:, :_LITERATURE_K], n_classes, t)[0]
-            for suffix, t in zip(self.variants, _LITERATURE_TEMPERATURES, strict=False)
+            for suffix, t in zip(self.suffixes, _LITERATURE_TEMPERATURES, strict=False)
         }
         caveats += _about_ties(similarity, k)
         if config.metric == "cosine":

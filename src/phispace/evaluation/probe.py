@@ -64,7 +64,7 @@ class Outcome:
 
 
 class Probe(Evaluation):
-    """Base of classifiers: a subclass defines `classify`, and `variants` if it reports further accuracies.
+    """Base of classifiers: a subclass defines `classify`, and `suffixes` if it reports further accuracies.
 
     Metrics: `accuracy` (primary; Wilson interval), `balanced_accuracy` (mean recall of the classes; bootstrap
     interval), `majority` (accuracy of always naming train's commonest class), `ece` where there are probabilities.
@@ -75,7 +75,7 @@ class Probe(Evaluation):
     calibrated: ClassVar[bool] = False
 
     @property
-    def variants(self) -> tuple[str, ...]:
+    def suffixes(self) -> tuple[str, ...]:
         """Suffixes of the further accuracies."""
         return ()
 
@@ -106,7 +106,7 @@ class Probe(Evaluation):
         reason = self.undefined(parts)
         if reason:
             names = ["accuracy", "balanced_accuracy", *(["ece"] if self.calibrated else [])]
-            metrics = dict.fromkeys([*names, *(f"accuracy_{v}" for v in self.variants)], NAN)
+            metrics = dict.fromkeys([*names, *(f"accuracy_{v}" for v in self.suffixes)], NAN)
             metrics["majority"] = _majority(parts)
             return Scores(metrics, {}, parts.n, [reason, *parts.caveats], {"classes": list(parts.classes)})
         return _scores(parts, self.classify(parts, seed), rng(seed, "interval", self.name))
