@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from phispace.data import names
 from phispace.data.imageset import Quarantined
 from phispace.data.layout import Arrangement, arrange
 
@@ -77,6 +78,34 @@ class Candidates:
             self.archives += 1
         else:
             self.other += 1
+
+    def member(self, raw: str, *, folder: bool, reason: Callable[[], str | None]) -> tuple[bytes, str] | None:
+        """Take a member of an archive, or say why not.
+
+        Args:
+            raw: its name as the archive has it.
+            folder: it is a directory.
+            reason: asked only of images by name: why it is not read, or None.
+
+        Returns:
+            where it stands in the order and its id; None if it is left aside or refused.
+        """
+        name, climbs = names.plain(raw), names.refusal(raw)
+        if folder or (climbs is None and names.hidden(name)):
+            return None
+        if not names.is_image_name(name):
+            self.set_aside(name)
+            return None
+        key = names.escape(name if climbs is None else raw)
+        why = climbs or reason()
+        if why is not None:
+            self.refuse(key, why)
+        elif key in self.seen:
+            self.refuse(f"{key} (again)", "another member has the same name; the first is kept")
+        else:
+            self.seen.add(key)
+            return names.order(name), key
+        return None
 
     def notes(self) -> list[str]:
         """Sentences about what was left aside."""

@@ -12,6 +12,7 @@ import gzip
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -39,27 +40,14 @@ class TarListing(Listing):
         self.where = str(path)
         self._path = path
         found = Candidates()
-        wanted: list[tuple[bytes, str, int]] = []
+        wanted: list[tuple[tuple[bytes, str], int]] = []
         for number, member, _ in tar_members(path):
-            name = names.plain(member.name)
-            climbs = names.refusal(member.name)
-            if member.isdir() or (climbs is None and names.hidden(name)):
-                continue
-            if not names.is_image_name(name):
-                found.set_aside(name)
-                continue
-            key = names.escape(name if climbs is None else member.name)
-            reason = climbs or _reason(member)
-            if reason is not None:
-                found.refuse(key, reason)
-            elif key in found.seen:
-                found.refuse(f"{key} (again)", "another member has the same name; the first is kept")
-            else:
-                found.seen.add(key)
-                wanted.append((names.order(name), key, number))
-        wanted.sort(key=lambda item: item[0])
-        self.ids = [key for _, key, _ in wanted]
-        self._position = {number: position for position, (_, _, number) in enumerate(wanted)}
+            taken = found.member(member.name, folder=member.isdir(), reason=partial(_reason, member))
+            if taken is not None:
+                wanted.append((taken, number))
+        wanted.sort()
+        self.ids = [key for (_, key), _ in wanted]
+        self._position = {number: position for position, (_, number) in enumerate(wanted)}
         self.refused = found.refused
         self.notes = found.notes()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,27 +35,14 @@ class ZipListing(Listing):
         self._path = path
         members = self._members()
         found = Candidates()
-        wanted: list[tuple[bytes, str, zipfile.ZipInfo]] = []
+        wanted: list[tuple[tuple[bytes, str], zipfile.ZipInfo]] = []
         for info in members:
-            name = names.plain(info.filename)
-            climbs = names.refusal(info.filename)
-            if info.is_dir() or (climbs is None and names.hidden(name)):
-                continue
-            if not names.is_image_name(name):
-                found.set_aside(name)
-                continue
-            key = names.escape(name if climbs is None else info.filename)
-            reason = climbs or _reason(info)
-            if reason is not None:
-                found.refuse(key, reason)
-            elif key in found.seen:
-                found.refuse(f"{key} (again)", "another member has the same name; the first is kept")
-            else:
-                found.seen.add(key)
-                wanted.append((names.order(name), key, info))
+            taken = found.member(info.filename, folder=info.is_dir(), reason=partial(_reason, info))
+            if taken is not None:
+                wanted.append((taken, info))
         wanted.sort(key=lambda item: item[0])
-        self._infos = [info for _, _, info in wanted]
-        self.ids = [key for _, key, _ in wanted]
+        self._infos = [info for _, info in wanted]
+        self.ids = [key for (_, key), _ in wanted]
         self.refused = found.refused
         self.notes = found.notes()
 

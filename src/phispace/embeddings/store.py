@@ -206,7 +206,7 @@ class Embeddings:
             StorageError: the disk refused; an older store is as it was.
         """
         path = Path(path)
-        if path.is_file() or (path.is_dir() and not _may_replace(path)):
+        if path.is_file() or (path.is_dir() and not may_replace(path)):
             raise InputError(f"{path} exists and is not an embeddings store; choose another path.")
         with storage.atomic_path(path / "vectors.npy") as vectors, storage.atomic_path(path / "items.parquet") as items:
             np.save(vectors, np.ascontiguousarray(self.vectors), allow_pickle=False)
@@ -289,7 +289,7 @@ def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
-def _may_replace(path: Path) -> bool:
+def may_replace(path: Path) -> bool:
     """An empty directory, a store, or what is left of one that was cut while being written."""
     return is_store(path) or all(
         p.name in (*_FILES, "manifest.json") or p.name.startswith(".phispace-tmp-") for p in path.iterdir()

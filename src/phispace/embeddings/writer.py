@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phispace import storage
-from phispace.embeddings.store import is_store, seal
+from phispace.embeddings.store import may_replace, seal
 from phispace.errors import DataError, InputError
 
 
@@ -51,7 +51,7 @@ class StoreWriter:
 
 def check_target(path: Path) -> None:
     """Raise InputError if something that is not a store is in the way."""
-    if path.exists() and (path.is_file() or (any(path.iterdir()) and not is_store(path))):
+    if path.is_file() or (path.is_dir() and not may_replace(path)):
         raise InputError(f"{path} exists and is not an embeddings store; choose another path.")
 
 
