@@ -7,13 +7,14 @@ crash.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
+from phispace.evaluation.items import Items
 from phispace.storage import jsonable
 
 
@@ -33,6 +34,7 @@ class Scores:
         n: counts that the numbers rest on, for example {"train": 1437, "test": 360}.
         caveats: sentences a reader must know.
         details: further JSON-able results (confusion matrix, per-class accuracy, chosen options).
+        items: the metrics that are means over test items, item by item, for paired comparisons; None = there is none.
     """
 
     metrics: dict[str, float]
@@ -40,10 +42,11 @@ class Scores:
     n: dict[str, int] = field(default_factory=dict)
     caveats: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    items: Items | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: what is undefined becomes None."""
-        plain: dict[str, Any] = jsonable(asdict(self))
+        """Plain values for JSON, without the items: what is undefined becomes None."""
+        plain: dict[str, Any] = jsonable({f.name: getattr(self, f.name) for f in fields(self) if f.name != "items"})
         return plain
 
 

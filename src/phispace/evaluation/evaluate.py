@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,8 @@ from phispace.evaluation import REGISTRY
 from phispace.evaluation.base import Evaluation, Scores
 from phispace.metrics.intervals import wilson
 from phispace.progress import SILENT, Progress
+
+Keep = Callable[[str, str, Mapping[str, Any], Scores], Mapping[str, Any]]
 
 
 def make_evaluation(name: str, options: Mapping[str, Any] | None = None) -> Evaluation:
@@ -115,6 +118,7 @@ def score_table(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     others: Mapping[str, Mapping[str, Embeddings]] | None = None,
     seed: int = 0,
+    keep: Keep | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Score several stores, a method's and its baselines, beside each other.
@@ -127,10 +131,12 @@ def score_table(
         names: registered evaluations, or `["all"]`.
         options: evaluation -> its options.
         others: label -> the further stores that belong to this one, by variant.
+        keep: called with evaluation, label, options and scores of each; what it returns is added to the entry. It keeps
+            what an entry has no room for, such as the items.
 
     Returns:
-        entries as `score_entry` makes them, by evaluation, then store. Where the evaluation names classes, one of the
-        store `majority` follows: the accuracy of always naming train's commonest class.
+        entries as `score_entry` makes them with the `seconds` it took, by evaluation, then store. Where the evaluation
+        names classes, one of the store `majority` follows: the accuracy of always naming train's commonest class.
 
     Raises:
         InputError: an unknown name or option.
@@ -144,11 +150,14 @@ def score_table(
             majority = None
             for label, store in stores.items():
                 task.note(f"{evaluation.title} of {label}")
+                began = time.perf_counter()
                 try:
                     scores = evaluation.run(store, others=(others or {}).get(label), seed=seed)
                 except InputError as error:
                     scores = Scores({evaluation.primary: float("nan")}, caveats=[str(error)])
-                entries.append(score_entry(name, scores, store=label, options=used))
+                more = {"seconds": round(time.perf_counter() - began, 3)}
+                more |= keep(name, label, used, scores) if keep is not None else {}
+                entries.append(score_entry(name, scores, store=label, options=used, **more))
                 majority = majority or _majority_of(scores)
                 task.advance()
             if majority is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.base import Evaluation, Scores
+from phispace.evaluation.items import Items
 from phispace.evaluation.protocol import Parts, labelled_parts
 from phispace.metrics.classification import (
     balanced_accuracy,
@@ -146,7 +147,16 @@ def _scores(parts: Parts, outcome: Outcome, draws: np.random.Generator) -> Score
     }
     if n_classes <= _CONFUSION_CLASSES:
         details["confusion"] = counts.tolist()
-    return Scores(metrics, interval, parts.n, [*outcome.caveats, *parts.caveats], details)
+    caveats = [*outcome.caveats, *parts.caveats]
+    return Scores(metrics, interval, parts.n, caveats, details, _items(parts, outcome))
+
+
+def _items(parts: Parts, outcome: Outcome) -> Items:
+    """Right or wrong for each test item, and the names of its class and of the prediction."""
+    true, names = parts.test.y, np.array(parts.classes, dtype=str)
+    predictions = {"accuracy": outcome.predicted} | {f"accuracy_{k}": v for k, v in outcome.variants.items()}
+    right = {metric: (predicted == true).astype(np.float64) for metric, predicted in predictions.items()}
+    return Items(parts.test.ids, right, {"label": names[true], "prediction": names[outcome.predicted]})
 
 
 def _balanced(counts: np.ndarray) -> np.ndarray:
