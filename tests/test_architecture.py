@@ -25,6 +25,7 @@ CORE = {
     "metrics",
     "__init__",
     "describe",
+    "denormals",
 }
 LEFT = ["data", "encoders", "methods", "training"]  # each may import those before it
 

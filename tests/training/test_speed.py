@@ -11,6 +11,7 @@ import small
 import torch
 
 from phispace.data.imageset import ImageSet
+from phispace.denormals import denormals_are_flushed
 from phispace.provenance import cpu_flags
 from phispace.training import precision, speed
 from phispace.training.assemble import make_method, make_plan, train_loader
@@ -18,7 +19,7 @@ from phispace.training.train import train
 
 DENORMALS = """
 import torch
-from phispace.training.speed import flush_denormals
+from phispace.denormals import flush_denormals
 torch.set_num_threads(2)
 tiny = torch.full((2_000_000,), 1e-40)
 before = int((tiny * 0.5).count_nonzero())   # starts the workers
@@ -34,12 +35,12 @@ def test_denormals_are_flushed_in_workers_that_run_already() -> None:
 
 
 def test_the_process_is_fast_inside_and_as_it_was_outside() -> None:
-    before = torch.get_num_threads(), speed.denormals_are_flushed()
+    before = torch.get_num_threads(), denormals_are_flushed()
     with speed.fast_process(1) as found:
         assert found["threads"] == torch.get_num_threads() == 1
-        assert found["flush_denormals"] == speed.denormals_are_flushed()
+        assert found["flush_denormals"] == denormals_are_flushed()
         assert isinstance(found["keep_freed_memory"], bool)
-    assert (torch.get_num_threads(), speed.denormals_are_flushed()) == before
+    assert (torch.get_num_threads(), denormals_are_flushed()) == before
 
 
 def test_little_work_is_not_measured(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
