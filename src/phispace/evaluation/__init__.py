@@ -5,6 +5,7 @@ from phispace.registry import Registry
 REGISTRY = Registry(
     "evaluations",
     {
+        "classifier": "phispace.evaluation.classifier:Classifier",
         "knn": "phispace.evaluation.knn:KNN",
         "linear": "phispace.evaluation.linear:LinearProbe",
         "separation": "phispace.evaluation.separation:Separation",
