@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load, save
 
 from phispace.encoders import REGISTRY
-from phispace.encoders.base import Normalise
+from phispace.encoders.base import Encoder, Normalise
 from phispace.encoders.build import build_encoder, count_parameters, encoder_options, multiply_adds
 from phispace.errors import InputError
 
@@ -174,8 +174,33 @@ def test_documentation_names_every_option(name):
     documentation = REGISTRY.get(name).__doc__
     assert "Layers" in documentation or REGISTRY.get(name).__base__.__name__ in documentation
     own = [option for option in encoder_options(name) if option not in documentation]
-    base = REGISTRY.get(name).__base__.__doc__ or ""
-    assert all(option in base for option in own), own
+    inherited = " ".join(kind.__doc__ or "" for kind in REGISTRY.get(name).__mro__ if issubclass(kind, Encoder))
+    assert all(option in inherited for option in own), own
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_code_of_any_width_ends_every_encoder(name):
+    encoder = build_encoder(name, 1, 16, code=3).train()
+    assert encoder.layers[-1] == "features"
+    assert encoder.width() == 3
+    y = encoder(batch(4, 1, 16))
+    assert y.shape == (4, 3)
+    assert (y < 0).any()
+    assert (y > 0).any(), "a code is linear: it has both signs"
+    with pytest.raises(InputError, match="'code'"):
+        build_encoder(name, 1, 16, code=0)
+
+
+def test_a_code_is_a_linear_layer_on_what_were_the_features():
+    torch.manual_seed(0)
+    plain = build_encoder("convnet4", 1, 16, width=4, dense=8).eval()
+    torch.manual_seed(0)
+    coded = build_encoder("convnet4", 1, 16, width=4, dense=8, code=3).eval()
+    assert coded.layers == (*plain.layers[:-1], "trunk", "features")
+    x = batch(4, 1, 16)
+    torch.testing.assert_close(coded(x, "trunk"), plain(x))
+    dense = coded.stages["features"]
+    torch.testing.assert_close(coded(x), plain(x) @ dense.weight.T + dense.bias)
 
 
 @pytest.mark.parametrize("name", NAMES)

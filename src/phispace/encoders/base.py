@@ -6,7 +6,8 @@ takes the same input wherever it goes. Every paper taps another layer; here the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -41,13 +42,26 @@ class Normalise(nn.Module):
         self.std.copy_(std.view(1, -1, 1, 1))
 
 
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; then each part is in its own mode again, frozen ones in evaluation mode."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
 class Encoder(nn.Module):
     """Base of all encoders: a sequence of named stages.
 
     A subclass fills `self.stages` in forward order, with a `Normalise` first; a last stage is named `features`.
     Networks that are not a plain sequence override `forward` and `layers`.
 
-    Args of every encoder: `channels` (1 or 3), `size` (H = W in pixels); further options by keyword.
+    Args of every encoder: `channels` (1 or 3), `size` (H = W in pixels); further options by keyword. `build_encoder`
+    gives every encoder one more option, `code`: see `append_code`.
     """
 
     stages: nn.ModuleDict
@@ -103,20 +117,33 @@ class Encoder(nn.Module):
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of each layer's output for one image, measured with one pass in evaluation mode."""
-        was_training = self.training
-        self.eval()
-        try:
-            parameter = next(self.parameters(), None)
-            device = None if parameter is None else parameter.device
-            with torch.no_grad():
-                out = self.taps(torch.zeros(1, self.channels, self.size, self.size, device=device), self.layers)
-        finally:
-            self.train(was_training)
+        parameter = next(self.parameters(), None)
+        device = None if parameter is None else parameter.device
+        with evaluating(self), torch.no_grad():
+            out = self.taps(torch.zeros(1, self.channels, self.size, self.size, device=device), self.layers)
         return {name: tuple(out[name].shape[1:]) for name in self.layers}
 
     def width(self, layer: str = DEFAULT_LAYER) -> int:
         """Number of values of a layer for one image, flattened."""
         return int(np.prod(self.shapes()[layer]))
+
+    def append_code(self, width: int) -> None:
+        """End in a linear layer of `width` values, the new `features`; what was `features` is then `trunk`.
+
+        Glorot uniform weights, zero bias. An encoder that is not a plain sequence of stages overrides this.
+        """
+        dense = nn.Linear(self.width(), width)
+        nn.init.xavier_uniform_(dense.weight)
+        nn.init.zeros_(dense.bias)
+        self.stages["trunk"] = self.stages.pop(DEFAULT_LAYER)
+        self.stages[DEFAULT_LAYER] = dense
+
+    def decoder(self) -> nn.Module | None:
+        """The decoder that was published with this network: codes (B, D) -> (B, C, H, W) before the last sigmoid.
+
+        New weights at each call. None where there is none: `phispace.methods.decoders.mirror` makes one.
+        """
+        return None
 
     def initialise(self, images: np.ndarray, generator: torch.Generator) -> None:
         """Set what depends on the training images (statistics, whitening) before training begins.

@@ -12,7 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from phispace.encoders import REGISTRY
 from phispace.encoders.base import DEFAULT_LAYER, Encoder
+from phispace.encoders.options import Count
 from phispace.errors import InputError
+
+CODE = "code"
+"""The option of every encoder: width of a linear layer at its end, or None for the encoder's own features."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Option:
 
 
 def encoder_options(name: str) -> dict[str, Option]:
-    """Options of an encoder: the keyword-only arguments of its class.
+    """Options of an encoder: the keyword-only arguments of its class, and `code`.
 
     Raises:
         InputError: no such encoder.
@@ -32,7 +36,9 @@ def encoder_options(name: str) -> dict[str, Option]:
     start = REGISTRY.get(name).__init__
     hints = get_type_hints(start, include_extras=True)
     parameters = inspect.signature(start).parameters.values()
-    return {p.name: Option(hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    own = {p.name: Option(hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    own.setdefault(CODE, Option(Count | None, None))
+    return own
 
 
 def build_encoder(name: str, channels: int, size: int, **options: Any) -> Encoder:
@@ -41,13 +47,18 @@ def build_encoder(name: str, channels: int, size: int, **options: Any) -> Encode
     Args:
         name: a registered name.
         channels, size: of the images.
-        options: see the encoder's class; lists are taken for tuples.
+        options: see the encoder's class; lists are taken for tuples. `code` ends any encoder in a linear layer of that
+            many values (see `Encoder.append_code`), unless its class takes a `code` itself.
 
     Raises:
         InputError: no such encoder or option, or a value of the wrong type or outside its range.
     """
     checked = check_options(name, options)
-    encoder: Encoder = REGISTRY.get(name)(channels, size, **checked)
+    kind = REGISTRY.get(name)
+    code = None if CODE in inspect.signature(kind.__init__).parameters else checked.pop(CODE, None)
+    encoder: Encoder = kind(channels, size, **checked)
+    if code is not None:
+        encoder.append_code(code)
     return encoder
 
 
