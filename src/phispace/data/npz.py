@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +49,35 @@ def read_npz(path: Path, images: str | None = None, labels: str | None = None) -
         InputError: a key that is not there, or no key that looks like images.
         DataError: the archive or an array in it cannot be read.
     """
+    with _opened(path) as reader:
+        return reader.arrays(images, labels)
+
+
+def array_names(path: Path) -> list[str]:
+    """Names of an archive's arrays, in its order.
+
+    Raises:
+        DataError: no archive that can be read, or no arrays in it.
+    """
+    with _opened(path) as reader:
+        return reader.names
+
+
+def read_array(path: Path, name: str) -> np.ndarray:
+    """One array of an archive; the others are not touched.
+
+    Raises:
+        DataError: the archive or the array cannot be read.
+    """
+    with _opened(path) as reader:
+        return reader.read(name)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[_Reader]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = _members(archive, path)
-            return _Reader(archive, members, path).arrays(images, labels)
+            yield _Reader(archive, _members(archive, path), path)
     except (DataError, InputError):
         raise
     except OSError as error:
@@ -84,6 +110,7 @@ class _Reader:
         self._members = members
         self._path = path
         self._folded = {key.casefold(): key for key in members}
+        self.names = list(members)
 
     def arrays(self, images: str | None, labels: str | None) -> Arrays:
         parts = self._chosen(images, labels) if images or labels else self._split_parts() or self._plain_parts()
@@ -93,7 +120,7 @@ class _Reader:
                 "images=KEY and their labels with labels=KEY."
             )
         key = self._find(*_CLASSES)
-        names = self._read(key) if key else None
+        names = self.read(key) if key else None
         classes = None
         if names is not None and names.ndim == 1 and names.dtype.kind == "U":
             classes = [escape(name) for name in names.tolist()]
@@ -136,15 +163,15 @@ class _Reader:
 
     def _unlabelled(self) -> list[Part]:
         key = self._find(*_UNLABELLED)
-        return [Part(key, self._read(key), None, "unlabelled")] if key else []
+        return [Part(key, self.read(key), None, "unlabelled")] if key else []
 
     def _part(self, images: str, labels: str | None, split: str) -> Part:
-        return Part(images, self._read(images), None if labels is None else self._read(labels), split)
+        return Part(images, self.read(images), None if labels is None else self.read(labels), split)
 
     def _find(self, *names: str) -> str | None:
         return next((self._folded[name] for name in names if name in self._folded), None)
 
-    def _read(self, key: str) -> np.ndarray:
+    def read(self, key: str) -> np.ndarray:
         info = self._members[key]
         what = f"The array {key!r} of {self._path}"
         if info.flag_bits & 0x1:
