@@ -9,6 +9,9 @@ REGISTRY = Registry(
         "convnet2": "phispace.encoders.convnet:ConvNet2",
         "speednet": "phispace.encoders.speednet:SpeedNet",
         "mlp": "phispace.encoders.mlp:MLP",
+        "vae-simple": "phispace.encoders.vae_simple:VAESimple",
+        "vae-deep": "phispace.encoders.vae_deep:VAEDeep",
+        "vae-residual": "phispace.encoders.vae_residual:VAEResidual",
         "resnet18": "phispace.encoders.resnet:ResNet18",
     },
 )

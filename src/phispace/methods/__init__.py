@@ -6,5 +6,8 @@ REGISTRY = Registry(
     "methods",
     {
         "supervised": "phispace.methods.supervised:Supervised",
+        "vae": "phispace.methods.vae:VAE",
+        "beta-vae": "phispace.methods.beta_vae:BetaVAE",
+        "beta-tcvae": "phispace.methods.beta_tcvae:BetaTCVAE",
     },
 )

@@ -6,7 +6,7 @@ an image it wants, and returns its loss with every term by name. It knows nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -99,6 +99,19 @@ class Method(pl.LightningModule):
     def predict(self, images: Tensor) -> Tensor | None:
         """Class logits (B, K) for images (B, C, H, W) in [0, 1], or None where the method predicts no classes."""
         return None
+
+    def measure(self, images: Iterable[Tensor]) -> dict[str, float]:
+        """What only this method can say of its health, by name; metrics.csv gets it as `health_NAME`. By default nothing.
+
+        Args:
+            images: batches (B, C, H, W) of a fixed sample, seen without gradient and in evaluation mode.
+        """
+        return {}
+
+    def verdict(self, found: Mapping[str, float]) -> str:
+        """What `measure` found, in one sentence for the log and the run's record, in place of the general one; empty
+        leaves the general one."""
+        return ""
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the config; see `phispace.methods.optimizers`."""

@@ -7,11 +7,14 @@ Fixed images of train and val go through the encoder as it is. Written to metric
     health_effective_rank  exp of the entropy of the singular values (RankMe, Garrido et al. 2023)
     health_uniformity      Wang and Isola 2020; about -4 when spread evenly, 0 when all are equal
     health_knn             accuracy of 20 cosine neighbours, train -> val; where labels are known
+    health_NAME            what the method itself measures (`Method.measure`), for example active units
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytorch_lightning as pl
@@ -54,8 +57,9 @@ class Health:
             return {}
         with trainer.precision_plugin.forward_context():
             found = measure(method, self.plan.images, self.train, self.val)
-        self.verdict = describe(found, method.encoder.width())
-        return found
+            own = _own(method, self.plan.images, self.train)
+        self.verdict = method.verdict(own) or describe(found, method.encoder.width())
+        return found | {f"health_{name}": value for name, value in own.items()}
 
 
 def measure(method: Method, images: ImageSet, train: np.ndarray, val: np.ndarray) -> dict[str, float]:
@@ -97,19 +101,35 @@ def describe(found: dict[str, float], width: int) -> str:
     return f"No collapse ({numbers})."
 
 
-@torch.no_grad()
 def _features(method: Method, images: ImageSet, index: np.ndarray) -> np.ndarray:
+    with _watching(method):
+        parts = [method.encoder(x).flatten(1).float().cpu() for x in _batches(method, images, index)]
+    return torch.cat(parts).numpy()
+
+
+def _own(method: Method, images: ImageSet, index: np.ndarray) -> dict[str, float]:
+    with _watching(method):
+        return method.measure(_batches(method, images, index))
+
+
+def _batches(method: Method, images: ImageSet, index: np.ndarray) -> Iterator[Tensor]:
     from phispace.data.views import to_float
 
+    for start in range(0, len(index), _CHUNK):
+        yield to_float(gather(images.images, index[start : start + _CHUNK])).to(method.device)
+
+
+@contextlib.contextmanager
+def _watching(method: Method) -> Iterator[None]:
+    """Evaluation mode without gradients; each module's own mode afterwards."""
     modes = {module: module.training for module in method.modules()}
     method.eval()
-    parts: list[Tensor] = []
-    for start in range(0, len(index), _CHUNK):
-        batch = to_float(gather(images.images, index[start : start + _CHUNK])).to(method.device)
-        parts.append(method.encoder(batch).flatten(1).float().cpu())
-    for module, mode in modes.items():
-        module.training = mode
-    return torch.cat(parts).numpy()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _draw(items: np.ndarray, count: int, seed: int, what: str) -> np.ndarray:
