@@ -1,6 +1,6 @@
 """Trains on two processes of one machine. Lightning starts the second one with this same command.
 
-python ddp_child.py FOLDER [--resume] [--stop-at STEP] [SETTING ...]
+python ddp_child.py FOLDER [--resume] [--stop-at STEP] [--staged] [SETTING ...]
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ def main(words: list[str]) -> None:
     out, words = Path(words[0]), words[1:]
     stop = [StopAt(int(words.pop(words.index("--stop-at") + 1)))] if "--stop-at" in words else []
     settings = [word for word in words if not word.startswith("--")]
-    asked = small.config("training.devices=2", "training.strategy=ddp", *settings)
+    made = small.staged if "--staged" in words else small.config
+    asked = made("training.devices=2", "training.strategy=ddp", *settings)
+    images = small.few_labels() if "--staged" in words else small.digits()
     try:
-        run = train(asked, out, images=small.digits(), resume="--resume" in words, callbacks=stop)
+        run = train(asked, out, images=images, resume="--resume" in words, callbacks=stop)
     except PhispaceError as error:
         print(rank_zero_only.rank, type(error).__name__, error, flush=True)
         sys.exit(error.exit_code)

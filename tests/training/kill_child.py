@@ -2,7 +2,7 @@
 
 Children are forked, so that a kill costs no new start of Python. Prints a JSON object.
 
-    python kill_child.py FOLDER KILLS SEED [SETTING ...]
+    python kill_child.py FOLDER KILLS SEED [--staged] [SETTING ...]
 """
 
 from __future__ import annotations
@@ -35,15 +35,24 @@ SETTINGS = (
     "method.schedule=cosine",
     "training.drop_last=false",
 )
+STAGED = (
+    "encoder.dropout=0.2",
+    "method.views=shift-rotate",
+    "training.checkpoint_steps=2",
+    "method.schedule=cosine",
+    "method.last_batch_size=20",
+    "method.last_learning_rate=0.003",
+)
 
 
 def work(out: Path, settings: tuple[str, ...]) -> None:
     """Train or go on, in a process of its own that ends here."""
     code = 1
     try:
-        images = small.digits()
-        begun = (out / "run.json").exists()
-        train(small.config(*settings, epochs=EPOCHS), out, images=images, resume=begun)
+        staged = settings[:1] == ("--staged",)
+        images = small.few_labels() if staged else small.digits()
+        asked = small.staged(*settings[1:], epochs=EPOCHS) if staged else small.config(*settings, epochs=EPOCHS)
+        train(asked, out, images=images, resume=(out / "run.json").exists())
         code = 0
     finally:
         os._exit(code)
@@ -101,4 +110,6 @@ def main(folder: Path, wanted: int, seed: int, settings: tuple[str, ...]) -> Non
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), (*SETTINGS, *sys.argv[4:]))
+    words = sys.argv[4:]
+    asked = ("--staged", *STAGED, *words[1:]) if words[:1] == ["--staged"] else (*SETTINGS, *words)
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -53,6 +54,37 @@ def config(*settings: str, epochs: int = 2) -> RunConfig:
             *settings,
         ],
     )
+
+
+def staged(*settings: str, epochs: int = 6, encoder: str = "mlp") -> RunConfig:
+    """Two layers in turn for two epochs each, then the classes for the rest."""
+    widths = ["encoder.hidden=[24,16]"] if encoder == "mlp" else ["encoder.width=4", "encoder.dense=16"]
+    return make_config(
+        "greedy-layerwise",
+        "digits",
+        encoder=encoder,
+        epochs=epochs,
+        settings=[
+            *widths,
+            "method.layer_epochs=2",
+            "method.batch_size=50",
+            "training.threads=1",
+            "training.precision=float32",
+            "training.accelerator=cpu",
+            "training.devices=1",
+            "training.tensorboard=false",
+            "training.health_items=64",
+            *settings,
+        ],
+    )
+
+
+def few_labels(items: int = 600, labelled: int = 130) -> ImageSet:
+    """The digits with the labels of all but the first training images hidden."""
+    found = digits(items)
+    labels, train = found.labels.copy(), found.where("train")
+    labels[train[labelled:]] = -1
+    return replace(found, labels=labels)
 
 
 def sha256(path: Path) -> str:

@@ -15,11 +15,12 @@ KILLS = int(os.environ.get("PHISPACE_TEST_KILLS", "5"))
 
 
 @pytest.mark.slow
-def test_sigkill_at_random_moments_and_resume(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [(), ("--staged",)], ids=["one objective", "stages"])
+def test_sigkill_at_random_moments_and_resume(tmp_path: Path, words: tuple[str, ...]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     seed = os.environ.get("PHISPACE_TEST_SEED", "0")
     done = subprocess.run(
-        [sys.executable, str(CHILD), str(tmp_path), str(KILLS), seed],
+        [sys.executable, str(CHILD), str(tmp_path), str(KILLS), seed, *words],
         capture_output=True, text=True, env=environment, timeout=60 + 60 * KILLS,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -7,13 +7,13 @@ an image it wants, and returns its loss with every term by name. It knows nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
 
 import pytorch_lightning as pl
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from phispace.data.batches import Batch as Batch
 from phispace.encoders.base import Encoder
@@ -58,8 +58,31 @@ class Task:
     steps_per_epoch: int
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training that goes in turns.
+
+    Attributes:
+        name: for people, in metrics.csv.
+        epochs: of this stage; those of all stages add up to the config's.
+        trains: names of the method's parts that are trained. All others are frozen: without gradient and in evaluation
+            mode, so that dropout is off and running statistics stand still. Empty: all are trained.
+        labelled: train and validate on the labelled images only.
+        options: entries of the config that differ in this stage, such as its learning rate or batch size.
+    """
+
+    name: str
+    epochs: int
+    trains: tuple[str, ...] = ()
+    labelled: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Method(pl.LightningModule):
     """Base of all methods.
+
+    A method has one objective, or trains in turns: then it overrides `stages`, returns in `loss_terms` the terms of
+    the stage `self.stage`, and calls `enter_stage(0)` at the end of its `__init__`.
 
     Class attributes:
         title: name for people.
@@ -83,6 +106,55 @@ class Method(pl.LightningModule):
         self.encoder = encoder
         self.config = config
         self.task = task
+        self.stage_number = 0
+        self._stage_steps: int | None = None
+        self._always_fixed: frozenset[str] | None = None
+
+    def stages(self) -> tuple[Stage, ...]:
+        """What is trained after what; by default one stage in which all is."""
+        return (Stage("", self.config.epochs, labelled=self.uses_labels),)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the method is in."""
+        return self.stages()[self.stage_number]
+
+    def enter_stage(self, number: int, steps: int | None = None) -> None:
+        """Train what this stage trains, freeze the rest; the next `configure_optimizers` is for this stage.
+
+        Args:
+            number: of the stage, from 0.
+            steps: of the whole stage; by default its epochs on all training images.
+        """
+        self.stage_number, self._stage_steps = number, steps
+        if len(self.stages()) == 1:
+            return
+        if self._always_fixed is None:  # what the encoder or a head fixed itself stays fixed
+            self._always_fixed = frozenset(n for n, p in self.named_parameters() if not p.requires_grad)
+        trained = {p for module in self._trained_modules() for p in module.parameters()}
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(parameter in trained and name not in self._always_fixed)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for what the stage trains, evaluation mode for what it freezes."""
+        super().train(mode)
+        if mode and len(self.stages()) > 1:
+            trained = {self, *self._trained_modules()}
+            for module in self.modules():
+                module.training = module in trained
+        return self
+
+    def _trained_modules(self) -> list[nn.Module]:
+        names = self.stage.trains
+        return [m for name in names for m in self.get_submodule(name).modules()] if names else list(self.modules())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes here which of its hooks runs, fifty times a step; torch's way of setting takes a while each.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """The step's loss and its terms: `{"loss": scalar, term: scalar, ...}`, each a batch mean."""
@@ -117,8 +189,9 @@ class Method(pl.LightningModule):
         """Optimiser and schedule of the config; see `phispace.methods.optimizers`."""
         from phispace.methods.optimizers import build
 
-        total = max(1, self.config.epochs * self.task.steps_per_epoch)
-        return build(self, self.config, total)
+        stage = self.stage
+        total = self._stage_steps or stage.epochs * self.task.steps_per_epoch
+        return build(self, self.config.model_copy(update=dict(stage.options)), max(1, total))
 
     def step_rng(self, purpose: str) -> torch.Generator:
         """A generator for this place of training: a function of (seed, purpose, global step)."""

@@ -4,51 +4,25 @@ batches. All of it is a function of the configuration and the images; nothing he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from phispace.data.batches import Batch, Order, Views, drops_last, loader, steps_per_epoch
+from phispace.data.batches import Batch, Order, Views, loader
 from phispace.data.imageset import ImageSet
 from phispace.encoders.base import Encoder
 from phispace.errors import InputError
-from phispace.methods.base import Method, Task
+from phispace.methods.base import Method, Stage, Task
 from phispace.randomness import key, rng, torch_rng
 from phispace.training.config import RunConfig, method_class
+from phispace.training.stages import Items, Span, Timeline, lay_out
 
 #: Images that set what an encoder takes from the data (statistics, whitening).
 INITIAL_SAMPLE = 5000
 _SEED_BITS = 0x7FFF_FFFF_FFFF_FFFF
-
-
-@dataclass(frozen=True)
-class Items:
-    """Positions of the images that are trained on and validated on; the test split is in neither."""
-
-    train: np.ndarray
-    val: np.ndarray
-
-
-def choose_items(images: ImageSet, kind: type[Method], refit: bool) -> Items:
-    """Split train for training (with `unlabelled` if the method uses no labels) and val for validation.
-
-    A method that uses labels gets the labelled images only. With `refit` train and val are trained on together.
-
-    Raises:
-        InputError: nothing to train on.
-    """
-    labelled = True if kind.uses_labels else None
-    splits = ("train", "val") if refit else ("train",)
-    train = images.where(*splits, *(() if kind.uses_labels else ("unlabelled",)), labelled=labelled)
-    if len(train) == 0:
-        what = "labelled images" if kind.uses_labels else "images"
-        counts = ", ".join(f"{k}: {sum(v.values())}" for k, v in images.counts().items()) or "no images at all"
-        raise InputError(f"There are no {what} in the split 'train' of {images.name!r} ({counts}).")
-    val = np.empty(0, np.int64) if refit else images.where("val", labelled=labelled)
-    return Items(train, val)
 
 
 @dataclass(frozen=True)
@@ -57,13 +31,22 @@ class Plan:
 
     config: RunConfig
     images: ImageSet
-    items: Items
     task: Task
-    drop_last: bool
+    timeline: Timeline
 
     @property
     def seed(self) -> int:
         return self.config.training.seed
+
+    @property
+    def items(self) -> Items:
+        """Of the first stage."""
+        return self.timeline.spans[0].items
+
+    def in_stages(self, method: Method) -> Plan:
+        """The same with the method's stages."""
+        tables = self.config.method, self.config.training
+        return replace(self, timeline=lay_out(self.images, method.stages(), *tables))
 
 
 def make_plan(config: RunConfig, images: ImageSet) -> Plan:
@@ -76,12 +59,11 @@ def make_plan(config: RunConfig, images: ImageSet) -> Plan:
     if height != width:
         raise InputError(f"Encoders take square images; those of {images.name!r} are {height} x {width}. Use --size.")
     kind = method_class(config.method["name"])
-    items = choose_items(images, kind, config.training.refit)
-    batch = int(config.method["batch_size"])
-    asked = config.training.drop_last
-    drop = drops_last(len(items.train), batch) if asked is None else asked and len(items.train) >= batch
-    steps = steps_per_epoch(len(items.train), batch, drop)
-    return Plan(config, images, items, Task(channels, height, images.classes, len(items.train), steps), drop)
+    whole = Stage("", int(config.method["epochs"]), labelled=kind.uses_labels)
+    timeline = lay_out(images, (whole,), config.method, config.training)
+    span = timeline.spans[0]
+    task = Task(channels, height, images.classes, len(span.items.train), span.steps_per_epoch)
+    return Plan(config, images, task, timeline)
 
 
 def make_method(plan: Plan) -> Method:
@@ -108,26 +90,27 @@ def build_method(config: RunConfig, task: Task) -> Method:
     return method
 
 
-def train_loader(plan: Plan, rank: int = 0, world: int = 1) -> DataLoader[Batch]:
-    """Batches of shuffled, augmented training images; see `Order` for several processes."""
+def train_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = None) -> DataLoader[Batch]:
+    """Batches of shuffled, augmented training images of a stage (by default the first); see `Order` for processes."""
+    span = span or plan.timeline.spans[0]
     order = Order(
-        plan.items.train, int(plan.config.method["batch_size"]), plan.seed,
-        drop_last=plan.drop_last, rank=rank, world=world,
+        span.items.train, span.batch_size, plan.seed, drop_last=span.drop_last, rank=rank, world=world,
     )  # fmt: skip
     return loader(order, Views(plan.images, _views(plan), plan.seed, rank=rank, world=world))
 
 
-def val_loader(plan: Plan, rank: int = 0, world: int = 1) -> DataLoader[Batch] | None:
-    """Batches of validation images in their order, or None if there are none.
+def val_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = None) -> DataLoader[Batch] | None:
+    """Batches of validation images of a stage (by default the first) in their order, or None if there are none.
 
     Unaugmented where the method takes one view; where it takes several, its own augmentation with the same draws
     in every epoch, because the loss of two equal views says nothing.
     """
-    if len(plan.items.val) == 0:
+    span = span or plan.timeline.spans[0]
+    if len(span.items.val) == 0:
         return None
     several = method_class(plan.config.method["name"]).n_views > 1
     size = max(world, min(max(int(plan.config.method["batch_size"]), 250), 500))
-    order = Order(plan.items.val, size, plan.seed, drop_last=False, shuffle=False, rank=rank, world=world)
+    order = Order(span.items.val, size, plan.seed, drop_last=False, shuffle=False, rank=rank, world=world)
     views = _views(plan, None if several else "none")
     return loader(order, Views(plan.images, views, plan.seed, purpose="val-views", by_epoch=False, rank=rank))
 

@@ -19,6 +19,7 @@ from phispace.training.assemble import Plan, train_loader, val_loader
 from phispace.training.checkpoints import SafeCheckpointIO
 from phispace.training.config import TrainingConfig
 from phispace.training.precision import FLOAT32, Choice, choose_precision
+from phispace.training.stages import Span
 
 if TYPE_CHECKING:
     from phispace.training.guard import Guard
@@ -75,6 +76,7 @@ def build_trainer(
     epochs: int,
     resumed: bool,
     step: int,
+    staged: bool = False,
 ) -> pl.Trainer:
     """The trainer of a run.
 
@@ -82,6 +84,7 @@ def build_trainer(
         folder: run directory.
         resumed: a run that begins validates its untrained weights first; one that goes on does not.
         step: first step of this sitting; TensorBoard drops what it has from later ones.
+        staged: whether the images may change from epoch to epoch.
     """
     ours: list[Logger] = [_tensorboard(folder, step)] if options.tensorboard else []
     return _trainer(
@@ -97,6 +100,7 @@ def build_trainer(
         sync_batchnorm=options.sync_batchnorm,
         enable_checkpointing=False,
         log_every_n_steps=options.log_every,
+        reload_dataloaders_every_n_epochs=1 if staged else 0,
     )
 
 
@@ -143,15 +147,18 @@ class Loaders(pl.LightningDataModule):
         self.guard = guard
 
     def train_dataloader(self) -> Any:
-        made = train_loader(self.plan, *self._place())
+        made = train_loader(self.plan, *self._place(), self._span())
         if self.guard.resumed_at is not None:
             order: Any = made.sampler
             order.start_at(*self.guard.resumed_at)
         return made
 
     def val_dataloader(self) -> Any:
-        made = val_loader(self.plan, *self._place())
+        made = val_loader(self.plan, *self._place(), self._span())
         return made if made is not None else []
+
+    def _span(self) -> Span:
+        return self.plan.timeline.at_epoch(self.trainer.current_epoch if self.trainer is not None else 0)
 
     def _place(self) -> tuple[int, int]:
         trainer = self.trainer

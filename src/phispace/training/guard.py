@@ -71,7 +71,7 @@ class Guard(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         step = self.recorder.step
-        if trainer.current_epoch * self.plan.task.steps_per_epoch + batch_idx != step:
+        if self.plan.timeline.first_step(trainer.current_epoch) + batch_idx != step:
             raise RunError(
                 f"Lightning is at batch {batch_idx} of epoch {trainer.current_epoch + 1}, the run at step {step}; "
                 "they must agree. This version of Lightning resumes in another way than was tested."
@@ -95,7 +95,7 @@ class Guard(Callback):
         bad, stop, due = self._agree(trainer, self.recorder.bad is not None, self.signals.received, self._due())
         if bad:
             self._diverged()
-        last_of_epoch = batch_idx + 1 >= self.plan.task.steps_per_epoch
+        last_of_epoch = batch_idx + 1 >= self.plan.timeline.at_epoch(trainer.current_epoch).steps_per_epoch
         if last_of_epoch:
             return  # validation comes next; on_train_epoch_end saves
         if stop or due:
@@ -130,6 +130,9 @@ class Guard(Callback):
         epoch = trainer.current_epoch + 1
         row = self.recorder.close_epoch(trainer, pl_module, epoch)
         loss = row.get("val_loss")
+        span = self.plan.timeline.at_epoch(trainer.current_epoch)
+        if trainer.current_epoch == span.epochs.start:  # losses of different stages do not compare
+            self.best = {"val_loss": None, "epoch": trainer.current_epoch, "checkpoint": None}
         policy = self.plan.config.training.checkpoints
         improved = loss is not None and (self.best["val_loss"] is None or loss < self.best["val_loss"])
         named = None
@@ -138,7 +141,8 @@ class Guard(Callback):
         if improved:
             self.best = {"val_loss": loss, "epoch": epoch, "checkpoint": named}
         patience = self.plan.config.training.patience
-        self.stopped_early = patience is not None and loss is not None and epoch - self.best["epoch"] >= patience
+        waited = patience is not None and loss is not None and epoch - self.best["epoch"] >= patience
+        self.stopped_early = waited and span.number == self.plan.timeline.spans[-1].number
         final = self.stopped_early or epoch >= int(self.plan.config.method["epochs"])
         long = time.perf_counter() - self._saved_at >= min(_SHORT, self.plan.config.training.checkpoint_seconds)
         _, stop, due = self._agree(trainer, False, self.signals.received or stop, self._due() or long)
@@ -157,9 +161,8 @@ class Guard(Callback):
     # -- checkpoints
 
     def _record(self, val_loss: float | None) -> dict[str, Any]:
-        steps = self.plan.task.steps_per_epoch
-        epoch, batch = divmod(self.recorder.step, steps)
         step = self.recorder.step
+        epoch, batch = self.plan.timeline.place(step)
         return {"epoch": epoch, "batch": batch, "step": step, "images_seen": self.recorder.images_seen,
                 "val_loss": val_loss}  # fmt: skip
 
@@ -177,7 +180,7 @@ class Guard(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        at_end = self.recorder.step % self.plan.task.steps_per_epoch == 0
+        at_end = self.plan.timeline.place(self.recorder.step)[1] == 0
         loss = self.recorder.latest.get("val_loss") if at_end else None
         checkpoint["phispace"] = {
             "record": self._record(loss),

@@ -49,15 +49,34 @@ def first_record(
         },
         "method": {"name": plan.config.method["name"], "title": method.title, "reference": method.reference,
                    "parameters": sum(p.numel() for p in method.parameters())},
+        **stages_record(plan),
         "choices": {
             **speed,
             "precision": choice.precision,
             "precision_reason": choice.reason,
             "precision_seconds": choice.seconds,
-            "drop_last": plan.drop_last,
+            "drop_last": plan.timeline.spans[0].drop_last,
             "channels_last": True,
         },
     }  # fmt: skip
+
+
+def stages_record(plan: Plan) -> dict[str, Any]:
+    """What a method that trains in turns trains when."""
+    if not plan.timeline.staged:
+        return {}
+    return {
+        "stages": [
+            {
+                "name": span.name,
+                "epochs": [span.epochs.start + 1, span.epochs.stop],
+                "trained_on": len(span.items.train),
+                "validated_on": len(span.items.val),
+                "batch_size": span.batch_size,
+            }
+            for span in plan.timeline.spans
+        ]
+    }
 
 
 def result_record(run: Run, plan: Plan, guard: Guard) -> dict[str, Any]:
@@ -70,7 +89,7 @@ def result_record(run: Run, plan: Plan, guard: Guard) -> dict[str, Any]:
         "steps": recorder.step,
         "images_seen": recorder.images_seen,
         "minutes": round(recorder.seconds / 60, 3),
-        "best_epoch": guard.best["epoch"] or None,
+        "best_epoch": None if guard.best["val_loss"] is None else guard.best["epoch"],
         "best_val_loss": guard.best["val_loss"],
         "best_val_accuracy": best.get("val_accuracy"),
         "stopped_early": guard.stopped_early,

@@ -98,7 +98,7 @@ class Recorder(Callback):
         return self.bad
 
     def _epoch_of(self, step: int) -> int:
-        return (step - 1) // self.plan.task.steps_per_epoch + 1
+        return self.plan.timeline.place(step - 1)[0] + 1
 
     def _log(self, trainer: pl.Trainer, values: Sequence[float]) -> None:
         seconds, seen = self.seconds, self.images_seen
@@ -135,6 +135,8 @@ class Recorder(Callback):
         """
         train, val = self._train.reduced(trainer.strategy).means(), self._val.reduced(trainer.strategy).means()
         row: Row = {"epoch": epoch, "step": self.step, "images_seen": self.images_seen}
+        if self.plan.timeline.staged:
+            row["stage"] = self.plan.timeline.at_epoch(max(epoch - 1, 0)).name
         if epoch:
             row["learning_rate"] = self._rate
         row |= {f"train_{k}": v for k, v in train.items()} | {f"val_{k}": v for k, v in val.items()}

@@ -58,7 +58,7 @@ def _group(name: str) -> int:
     """Sorts columns by what they are about; `sorted` keeps the order within a group."""
     if name.partition("_")[0] in _GROUPS[1:]:
         return _GROUPS.index(name.partition("_")[0])
-    return 0 if name in ("epoch", "step", "images_seen") else 1
+    return 0 if name in ("epoch", "step", "images_seen", "stage") else 1
 
 
 def _write(value: Any) -> str:

@@ -28,11 +28,12 @@ from phispace.training.engine import Loaders, World, build_trainer, find_world
 from phispace.training.guard import Guard
 from phispace.training.health import Health
 from phispace.training.quiet import quiet_lightning
-from phispace.training.record import first_record, result_record
+from phispace.training.record import first_record, result_record, stages_record
 from phispace.training.recorder import Recorder
 from phispace.training.resume import check_images, extension_caveat, reopened, resumed_config
 from phispace.training.signals import StopSignals, interrupted
 from phispace.training.speed import fast_process
+from phispace.training.stages import Turns
 
 
 def train(
@@ -137,6 +138,7 @@ class _Training:
         threads = self.plan.config.training.threads or self.world.threads
         with fast_process(threads) as speed:
             method = make_method(self.plan)
+            self.plan = self.plan.in_stages(method)
             run, precision = self._open(method, speed)
             start = self._start_from(run)
             with self._outcome(run), StopSignals() as signals:
@@ -159,7 +161,7 @@ class _Training:
                 self.progress.say(caveat)
             if self.world.first:
                 choices = {**run.record.get("choices", {}), **speed}
-                run.update(choices=choices, **reopened(run, self.plan.config, provenance()))
+                run.update(choices=choices, **stages_record(self.plan), **reopened(run, self.plan.config, provenance()))
             return run, str(run.record["choices"]["precision"])
         choice = self.world.choose_precision(self.plan, method)
         if self.plan.config.training.precision == "auto":
@@ -181,16 +183,16 @@ class _Training:
 
     def _fit(self, run: Run, method: Method, precision: str, start: Path | None, signals: StopSignals) -> Guard:
         plan, options = self.plan, self.plan.config.training
-        total = int(plan.config.method["epochs"]) * plan.task.steps_per_epoch
+        total = plan.timeline.steps
         title = f"Training {method.title} on {plan.images.name}"
         with self.progress.task(title, total=total) as task:
             recorder = Recorder(run.path, plan, task, Health(plan) if options.health_every else None)
             guard = Guard(run, plan, recorder, signals)
             loaders = Loaders(plan, guard)
             trainer = build_trainer(
-                options, run.path, precision, [recorder, guard, *self.callbacks], self.loggers,
+                options, run.path, precision, [Turns(plan.timeline), recorder, guard, *self.callbacks], self.loggers,
                 epochs=int(plan.config.method["epochs"]), resumed=start is not None,
-                step=int(checkpoints.read_record(start)["step"]) if start else 0,
+                step=int(checkpoints.read_record(start)["step"]) if start else 0, staged=plan.timeline.staged,
             )  # fmt: skip
             method.to(memory_format=torch.channels_last)
             trainer.fit(method, datamodule=loaders, ckpt_path=None if start is None else str(start))
