@@ -8,6 +8,7 @@ REGISTRY = Registry(
         "classifier": "phispace.evaluation.classifier:Classifier",
         "knn": "phispace.evaluation.knn:KNN",
         "linear": "phispace.evaluation.linear:LinearProbe",
+        "retrieval": "phispace.evaluation.retrieval:Retrieval",
         "separation": "phispace.evaluation.separation:Separation",
         "health": "phispace.evaluation.health:Health",
     },
