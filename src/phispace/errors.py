@@ -19,6 +19,10 @@ class InputError(PhispaceError):
     exit_code = 2
 
 
+class UnfitError(InputError):
+    """A change that these images cannot undergo (too small, not square, grey), though there is such a change."""
+
+
 class DataError(PhispaceError):
     """Images, archives, stores or checkpoints that cannot be read, or that are not what they claim to be."""
 

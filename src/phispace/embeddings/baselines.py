@@ -5,7 +5,8 @@ Ordinary stores. The third baseline, the encoder untrained, is made by extractio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +46,10 @@ def pixels(images: ImageSet, splits: Sequence[str] | None = None, max_side: int 
     shrink = 1.0 if max_side is None else min(1.0, max_side / max(height, width))
     shape = (channels, max(1, round(height * shrink)), max(1, round(width * shrink)))
     vectors = np.empty((len(chosen), int(np.prod(shape))), np.float32)
-    for start in range(0, len(chosen), _BLOCK):
-        block = np.asarray(images.images[chosen[start : start + _BLOCK]])
-        vectors[start : start + len(block)] = _floats(block, shape).reshape(len(block), -1)
+    row = 0
+    for block in pixel_rows(images, chosen, shape):
+        vectors[row : row + len(block)] = block
+        row += len(block)
     return Embeddings.build(
         vectors,
         images.ids[chosen],
@@ -63,6 +65,15 @@ def pixels(images: ImageSet, splits: Sequence[str] | None = None, max_side: int 
     )
 
 
+def pixel_rows(
+    images: ImageSet, positions: np.ndarray, shape: tuple[int, int, int] | None = None
+) -> Iterator[np.ndarray]:
+    """The pixels of these images as rows float32 (B, C * H * W) in [0, 1], block by block; made smaller to `shape`."""
+    for start in range(0, len(positions), _BLOCK):
+        block = np.asarray(images.images[positions[start : start + _BLOCK]])
+        yield _floats(block, shape or images.shape).reshape(len(block), -1)
+
+
 def _floats(block: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """uint8 (B, H, W, C) -> float32 (B, *shape), in [0, 1]."""
     x = np.ascontiguousarray(block.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
@@ -73,19 +84,34 @@ def _floats(block: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(x), shape[1:]).numpy()
 
 
-def pca(embeddings: Embeddings, n_components: int = 128, rng: np.random.Generator | None = None) -> Embeddings:
-    """Principal components of a store, fitted on its train split only.
+@dataclass(frozen=True)
+class Components:
+    """Principal components of some vectors.
 
-    Up to 4,096 dimensions from the covariance, summed over blocks; above, by a randomised decomposition. The sign of a
-    component is fixed by its largest weight being positive.
+    Attributes:
+        mean: float64 (D,).
+        weights: float32 (D, K), one component a column, by falling variance; its largest weight is positive.
+        explained_variance: their share of the variance.
+    """
+
+    mean: np.ndarray
+    weights: np.ndarray
+    explained_variance: float
+
+    def project(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (B, D) in the components, float32 (B, K)."""
+        return _centred(rows, self.mean) @ self.weights
+
+
+def fit_pca(embeddings: Embeddings, n_components: int = 128, rng: np.random.Generator | None = None) -> Components:
+    """Principal components of a store's train split.
+
+    Up to 4,096 dimensions from the covariance, summed over blocks; above, by a randomised decomposition.
 
     Args:
-        embeddings: with items of split train; all items are projected.
+        embeddings: with items of split train; only these are looked at.
         n_components: at most; clipped to what the train part spans (its dimensions, or its items less one).
         rng: for the randomised decomposition only.
-
-    Returns:
-        float32 (N, n_components); the manifest says `name` pca, `n_components`, `explained_variance` (share).
 
     Raises:
         InputError: fewer than two training items, or n_components below 1.
@@ -103,15 +129,31 @@ def pca(embeddings: Embeddings, n_components: int = 128, rng: np.random.Generato
         weights, share = _by_sketch(embeddings.vectors, train, mean, count, rng or np.random.default_rng(0))
     largest = np.abs(weights).argmax(0)
     weights = (weights * np.where(weights[largest, np.arange(count)] < 0, -1, 1)).astype(np.float32)
-    vectors = np.empty((len(embeddings), count), np.float32)
+    return Components(mean, weights, share)
+
+
+def pca(embeddings: Embeddings, n_components: int = 128, rng: np.random.Generator | None = None) -> Embeddings:
+    """A store in its principal components, fitted on its train split only; all items are projected.
+
+    Args:
+        embeddings, n_components, rng: as for `fit_pca`.
+
+    Returns:
+        float32 (N, n_components); the manifest says `name` pca, `n_components`, `explained_variance` (share).
+
+    Raises:
+        InputError: as for `fit_pca`.
+    """
+    components = fit_pca(embeddings, n_components, rng)
+    vectors = np.empty((len(embeddings), components.weights.shape[1]), np.float32)
     for start in range(0, len(embeddings), _BLOCK):
-        vectors[start : start + _BLOCK] = _centred(embeddings.vectors[start : start + _BLOCK], mean) @ weights
+        vectors[start : start + _BLOCK] = components.project(embeddings.vectors[start : start + _BLOCK])
     manifest: dict[str, Any] = {
         **inherited(embeddings.manifest),
         "name": "pca",
         "layer": f"pca of {embeddings.manifest.get('name', embeddings.manifest.get('layer', 'vectors'))}",
-        "n_components": count,
-        "explained_variance": share,
+        "n_components": vectors.shape[1],
+        "explained_variance": components.explained_variance,
     }
     return Embeddings(vectors, embeddings.items, manifest)
 

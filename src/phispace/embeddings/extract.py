@@ -89,6 +89,7 @@ def extract(
     layers: Sequence[str] = (DEFAULT_LAYER,),
     *,
     splits: Sequence[str] | None = None,
+    positions: np.ndarray | None = None,
     batch_size: int = BATCH_SIZE,
     precision: str = "auto",
     dtype: str = "float32",
@@ -105,6 +106,7 @@ def extract(
         images: uint8 images of the encoder's size and channels.
         layers: names of layers; maps (C, H, W) are flattened in that order and the manifest keeps `feature_shape`.
         splits: only the items of these splits, in the order of the set; None = all.
+        positions: only these items (int64, positions in the set), whatever their split.
         batch_size: images a pass.
         precision: `float32`, `bf16`, or `auto`: bf16 where a long extraction is measured to be faster by it, with the
             agreement stated in the manifest. Shards decide nothing by the clock: `auto` is `float32` there.
@@ -128,7 +130,8 @@ def extract(
     precision = _check_options(layers, batch_size, dtype, precision, shard)
     encoder.check_layers(layers)
     check_images(encoder, images)
-    positions = images.where(*(splits or ()))
+    if positions is None:
+        positions = images.where(*(splits or ()))
     if not len(positions):
         raise InputError(f"{images.name!r} has no images in {', '.join(splits) if splits else 'any split'}.")
     paths = _targets(out, layers, shard)
