@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from phispace.api.learn import embed, inspect, train
     from phispace.api.results import (
         draw_map,
-        evaluate,
         export_encoder,
         predict_classes,
         search_images,
         study,
         write_report,
     )
+    from phispace.api.scores import evaluate
     from phispace.data.imageset import ImageSet
     from phispace.data.loading import load_images
+    from phispace.embeddings.foreign import load_embeddings
     from phispace.embeddings.store import Embeddings
     from phispace.errors import PhispaceError
     from phispace.maps.make import make_map
@@ -43,9 +44,11 @@ _PLACES = {
     **dict.fromkeys(("embed", "inspect", "train"), "api.learn"),
     "draw_film": "api.film",
     **dict.fromkeys(
-        ("draw_map", "evaluate", "export_encoder", "predict_classes", "search_images", "study", "write_report"),
+        ("draw_map", "export_encoder", "predict_classes", "search_images", "study", "write_report"),
         "api.results",
     ),
+    "evaluate": "api.scores",
+    "load_embeddings": "embeddings.foreign",
     "ImageSet": "data.imageset",
     "load_images": "data.loading",
     "Embeddings": "embeddings.store",
@@ -69,6 +72,7 @@ __all__ = [
     "evaluate",
     "export_encoder",
     "inspect",
+    "load_embeddings",
     "load_images",
     "make_map",
     "predict_classes",

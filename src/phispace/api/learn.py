@@ -158,39 +158,6 @@ def embed(
     return extract_run(run, found, tuple(layers), checkpoint=checkpoint, progress=progress)
 
 
-def stores_of(
-    source: Run | Path | str,
-    *,
-    layer: str = "features",
-    checkpoint: str = "best",
-    baselines: bool = True,
-    images: str | Path | ImageSet | None = None,
-    data_dir: Path | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Embeddings]:
-    """The store of a run's layer (or the store at a path), with its baselines when it is a run.
-
-    Returns:
-        label -> store; the first one is the one asked for, then `pixels`, `pca`, `untrained`.
-    """
-    from phispace.embeddings.baselines import pca, pixels
-    from phispace.embeddings.extract import extract_run, extract_untrained
-    from phispace.embeddings.store import Embeddings, is_store
-
-    if not isinstance(source, Run) and is_store(source):
-        return {Path(source).name: Embeddings.open(source)}
-    run = open_run(source)
-    found = images_of(run, images, data_dir=data_dir, progress=progress)
-    main = extract_run(run, found, (layer,), checkpoint=checkpoint, progress=progress)[layer]
-    stores = {f"{layer} @ {checkpoint}": main}
-    if baselines:
-        raw = pixels(found)
-        stores["pixels"] = raw
-        stores["pca"] = pca(raw, min(main.dim, raw.dim, int((raw.splits == "train").sum())))
-        stores["untrained"] = extract_untrained(run, found, (layer,), progress=progress)[layer]
-    return stores
-
-
 def open_run(source: Run | Path | str) -> Run:
     """The run itself, or the one at a path."""
     return source if isinstance(source, Run) else Run.open(source)

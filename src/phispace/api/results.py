@@ -7,53 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phispace.api.learn import embed, images_of, open_run, stores_of
+from phispace.api.learn import images_of, open_run
+from phispace.api.sources import open_source
 from phispace.errors import InputError
 from phispace.progress import SILENT, Progress
-from phispace.run import Run
+from phispace.run import Run, safe_name
 
 if TYPE_CHECKING:
     from phispace.data.imageset import ImageSet
     from phispace.embeddings.store import Embeddings
     from phispace.maps.base import Map
-
-DEFAULT_EVALUATIONS = ("knn", "linear", "health")
-
-
-def evaluate(
-    source: Run | Path | str | Embeddings,
-    names: Sequence[str] = DEFAULT_EVALUATIONS,
-    *,
-    layer: str = "features",
-    checkpoint: str = "best",
-    baselines: bool = True,
-    images: str | Path | ImageSet | None = None,
-    data_dir: Path | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> list[dict[str, Any]]:
-    """Score a run's layer beside its baselines, or a store; a run keeps the scores in scores.json.
-
-    Returns:
-        one JSON-able row an evaluation and store.
-    """
-    from phispace.embeddings.store import Embeddings
-    from phispace.evaluation import REGISTRY
-    from phispace.evaluation.evaluate import score_table
-
-    wanted = REGISTRY.names() if list(names) == ["all"] else [REGISTRY.resolve(n) for n in names]
-    if isinstance(source, Embeddings):
-        stores = {str(source.manifest.get("name", "store")): source}
-    else:
-        stores = stores_of(
-            source, layer=layer, checkpoint=checkpoint, baselines=baselines, images=images, data_dir=data_dir,
-            progress=progress,
-        )  # fmt: skip
-    rows = score_table(stores, wanted, seed=seed, progress=progress)
-    run = _maybe_run(source)
-    if run is not None:
-        run.add_scores(rows)
-    return rows
 
 
 @dataclass(frozen=True)
@@ -70,7 +33,7 @@ def draw_map(
     *,
     layer: str = "features",
     checkpoint: str = "best",
-    split: str = "test",
+    split: str | None = None,
     out: Path | str | None = None,
     mosaic: bool = True,
     canvas: tuple[int, int] = (4000, 3000),
@@ -82,38 +45,37 @@ def draw_map(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> DrawnMap:
-    """Fit a map and draw it: the scatter by class, and for a run the mosaic at map positions and on a grid."""
-    from phispace.embeddings.store import Embeddings
+    """Fit a map and draw it: the scatter by class, and with images the mosaic at map positions and on a grid.
+
+    Args:
+        source: a run, a store, or a file of embeddings.
+        split: train, val, test, unlabelled or all; by default test, and all of embeddings that name no test part.
+        images: of embeddings, to draw them; their ids must be the items' ids.
+    """
     from phispace.maps.make import make_map
     from phispace.maps.mosaic import draw_grid, draw_mosaic
     from phispace.maps.scatter import draw_scatter
     from phispace.training.config import parse_settings
 
     progress = progress or SILENT
-    run = _maybe_run(source)
-    found: ImageSet | None = None
-    if isinstance(source, Embeddings):
-        store = source
-    elif run is None:
-        store = Embeddings.open(Path(str(source)))
-    else:
-        found = images_of(run, images, data_dir=data_dir, progress=progress)
-        store = next(
-            iter(
-                stores_of(
-                    run, layer=layer, checkpoint=checkpoint, baselines=False, images=found, progress=progress
-                ).values()
-            )
-        )
+    opened = open_source(
+        source, layer=layer, checkpoint=checkpoint, images=images, data_dir=data_dir, progress=progress
+    )  # fmt: skip
+    run, store, found = opened.run, opened.store, opened.images
+    if split is None:  # a part that was set aside only for scores is no picture of the whole
+        aside = any("no test part" in str(c) for c in store.manifest.get("caveats", []))
+        split = "all" if not opened.trained and aside else "test"
     part = store if split == "all" else store.part(split)
     if len(part) == 0:
         raise InputError(f"The store has no items of split {split!r}; it has {', '.join(sorted(set(store.splits)))}.")
     folder = Path(out) if out is not None else (run.path / "maps" if run is not None else Path("maps"))
     options = parse_settings(settings)
     made = make_map(part, method, options=options, max_items=max_items, seed=seed, progress=progress)
-    stem = f"{method}-{layer}-{checkpoint}-{split}" if run is not None else f"{method}-{split}"
+    what = f"{layer}-{checkpoint}" if opened.trained else safe_name(opened.label)
+    stem = f"{method}-{what}-{split}"
     files = [made.save(folder / stem)]
-    draw_scatter(made, folder / f"{stem}.png", title=f"{made.info.get('title', method)} of {layer}, {split}")
+    named = layer if opened.trained else opened.label
+    draw_scatter(made, folder / f"{stem}.png", title=f"{made.info.get('title', method)} of {named}, {split}")
     files.append(folder / f"{stem}.png")
     if mosaic and found is not None:
         with progress.task("Drawing the mosaics", total=2) as task:
@@ -127,14 +89,14 @@ def draw_map(
 
 @dataclass(frozen=True)
 class Found:
-    """Neighbours: JSON-able results and the contact sheet."""
+    """Neighbours: JSON-able results, and the contact sheet where there are images."""
 
     results: list[dict[str, Any]]
-    sheet: Path
+    sheet: Path | None
 
 
 def search_images(
-    source: Run | Path | str,
+    source: Run | Path | str | Embeddings,
     queries: Sequence[Path | str] = (),
     *,
     ids: Sequence[str] = (),
@@ -148,22 +110,51 @@ def search_images(
     data_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Found:
-    """Nearest images of image files or of stored items, with a contact sheet."""
+    """Nearest images of image files or of stored items, with a contact sheet.
+
+    Args:
+        source: a run; or a store or a file of embeddings, where only stored items can be searched for and a sheet is
+            drawn only if `images` names their images.
+    """
+    if not queries and not ids:
+        raise InputError("A search needs a query: --query some.png, or --id with an item of the store.")
+    opened = open_source(
+        source, layer=layer, checkpoint=checkpoint, images=images, data_dir=data_dir, progress=progress
+    )  # fmt: skip
+    run, found = opened.run, opened.images
+    if queries and not opened.trained:
+        raise InputError("Image files can be searched for only in a run, which has the encoder; use --id here.")
+    if found is None and out is not None:
+        raise InputError("A contact sheet needs images; name them with --images.")
+    if found is None:
+        return Found(search_store(opened.store, list(ids), k, metric, index, progress), None)
     from phispace.embeddings.extract import embed_pixels
     from phispace.search.run import search_run
 
-    if not queries and not ids:
-        raise InputError("A search needs a query: --query some.png, or --id with an item of the store.")
-    run = open_run(source)
-    found = images_of(run, images, data_dir=data_dir, progress=progress)
-    store = embed(run, found, layers=(layer,), checkpoint=checkpoint, progress=progress)[layer]
-    sheet = Path(out) if out is not None else run.path / "search" / "neighbours.png"
+    encoder = run if opened.trained else None
+    folder = Path("search") if run is None else run.path / "search"
+    sheet = Path(out) if out is not None else folder / "neighbours.png"
     results = search_run(
-        run, store, found, queries=[Path(q) for q in queries], ids=list(ids), k=k, layer=layer, checkpoint=checkpoint,
+        run, opened.store, found, queries=[Path(q) for q in queries], ids=list(ids), k=k,
+        layer=layer if opened.trained else opened.label, checkpoint=checkpoint if opened.trained else "",
         metric=metric, index=index, sheet=sheet, progress=progress,
-        embed=lambda pixels: embed_pixels(run, pixels, layer, checkpoint=checkpoint),
+        embed=None if encoder is None else lambda pixels: embed_pixels(encoder, pixels, layer, checkpoint=checkpoint),
     )  # fmt: skip
     return Found(results, sheet)
+
+
+def search_store(
+    store: Embeddings, ids: Sequence[str], k: int, metric: str, index: str, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """Nearest items of stored ones where there are no images: ids, classes and similarities alone."""
+    from phispace.search.index import Index
+    from phispace.search.query import by_id, find
+    from phispace.storage import jsonable
+
+    wanted = [by_id(store, identity) for identity in ids]
+    built = Index.build(store, index, metric, progress=progress)
+    about = {"metric": metric, "index": built.kind, "recall": built.recall, "store": store.digest}
+    return [jsonable({**answer.as_json(store, metric), **about}) for answer in find(built, store, wanted, k)]
 
 
 def write_report(run: Run | Path | str) -> Path:
@@ -247,24 +238,3 @@ def study(
         training={k: v for k, v in (training or {}).items() if v is not None}, command=command, progress=progress,
     )  # fmt: skip
     return StudyReport(path, answers)
-
-
-def score_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows of scores as lines of text: store, evaluation.metric, value, interval."""
-    lines, width = [], max((len(str(r["store"])) for r in rows), default=0)
-    for row in rows:
-        for metric, value in row["metrics"].items():
-            low, high = row["interval"].get(metric) or (None, None)
-            interval = f"  [{low:.4f}, {high:.4f}]" if low is not None and high is not None else ""
-            text = "n/a" if value is None or value != value else f"{value:.4f}"
-            lines.append(f"{row['store']!s:<{width}}  {row['evaluation'] + '.' + metric:<34} {text}{interval}")
-    notes = dict.fromkeys(c for row in rows for c in row["caveats"])
-    return [*lines, *(f"note: {n}" for n in notes)]
-
-
-def _maybe_run(source: Any) -> Run | None:
-    if isinstance(source, Run):
-        return source
-    if isinstance(source, (str, Path)) and (Path(source) / "run.json").is_file():
-        return Run.open(source)
-    return None

@@ -1,4 +1,4 @@
-"""Verbs that score, draw, search, write."""
+"""Verbs that draw, search, write."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from phispace.cli.files import Embedded, IdsKey, LabelsKey, SplitKey, TestFile, VectorsKey, embedded
 from phispace.cli.options import (
-    AsJson,
     Checkpoint,
     DataDir,
     OptionalImages,
@@ -21,55 +21,18 @@ from phispace.cli.options import (
     bars,
     pixels,
 )
-
-
-@app.command()
-def evaluate(
-    source: Annotated[Path, typer.Argument(metavar="RUN|STORE", help="A run directory or an embeddings store.")],
-    with_: Annotated[
-        list[str] | None, typer.Option("--with", "-w", help="Evaluations by name, or all (repeatable).")
-    ] = None,
-    layer: Annotated[str, typer.Option("--layer", "-l", help="For a run: the layer.")] = "features",
-    checkpoint: Checkpoint = "best",
-    baselines: Annotated[bool, typer.Option(help="For a run: score pixels, PCA and the untrained encoder too.")] = True,
-    images: OptionalImages = None,
-    data_dir: DataDir = None,
-    seed: Seed = 0,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Score a representation; test is read once."""
-    from phispace.api import results as api
-
-    rows = api.evaluate(
-        source,
-        with_ or ["knn", "linear", "health"],
-        layer=layer,
-        checkpoint=checkpoint,
-        baselines=baselines,
-        images=images,
-        data_dir=data_dir,
-        seed=seed,
-        progress=bars(quiet),
-    )
-    if as_json:
-        from phispace.storage import jsonable
-
-        typer.echo(json.dumps(jsonable(rows), indent=2))
-        return
-    from phispace.api.results import score_lines
-
-    for line in score_lines(rows):
-        typer.echo(line)
+from phispace.errors import InputError
 
 
 @app.command(name="map")
 def map_(
-    source: Annotated[Path, typer.Argument(metavar="RUN|STORE", help="A run directory or an embeddings store.")],
+    source: Embedded,
     method: Annotated[str, typer.Option("--method", "-m", help="A name of `phispace list maps`.")] = "tsne",
     layer: Annotated[str, typer.Option("--layer", "-l", help="For a run: the layer.")] = "features",
     checkpoint: Checkpoint = "best",
-    split: Annotated[str, typer.Option("--split", help="train, val, test, unlabelled or all.")] = "test",
+    split: Annotated[
+        str | None, typer.Option("--split", help="train, val, test, unlabelled or all; default test.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Directory; default: the run's maps/.")] = None,
     mosaic: Annotated[bool, typer.Option(help="Draw the images at their places, and on a grid.")] = True,
     canvas: Annotated[str, typer.Option("--canvas", help="Mosaic's pixels, WIDTHxHEIGHT.")] = "4000x3000",
@@ -80,6 +43,11 @@ def map_(
     set_: Set = None,
     images: OptionalImages = None,
     data_dir: DataDir = None,
+    test: TestFile = None,
+    vectors: VectorsKey = None,
+    labels: LabelsKey = None,
+    ids: IdsKey = None,
+    split_key: SplitKey = None,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -87,7 +55,7 @@ def map_(
     from phispace.api import results as api
 
     made = api.draw_map(
-        source,
+        embedded(source, quiet, test=test, vectors=vectors, labels=labels, ids=ids, split=split_key),
         method,
         layer=layer,
         checkpoint=checkpoint,
@@ -111,7 +79,7 @@ def map_(
 
 @app.command()
 def search(
-    source: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    source: Embedded,
     query: Annotated[list[Path] | None, typer.Option("--query", help="An image file (repeatable).")] = None,
     id_: Annotated[list[str] | None, typer.Option("--id", help="An item of the store (repeatable).")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours a query.")] = 10,
@@ -122,13 +90,20 @@ def search(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Contact sheet; default RUN/search/.")] = None,
     images: OptionalImages = None,
     data_dir: DataDir = None,
+    test: TestFile = None,
+    vectors: VectorsKey = None,
+    labels: LabelsKey = None,
+    ids: IdsKey = None,
+    split_key: SplitKey = None,
     quiet: Quiet = False,
 ) -> None:
     """Find the nearest images: a contact sheet and JSON."""
     from phispace.api import results as api
 
+    if not query and not id_:
+        raise InputError("A search needs a query: --query some.png, or --id with an item of the store.")
     found = api.search_images(
-        source,
+        embedded(source, quiet, test=test, vectors=vectors, labels=labels, ids=ids, split=split_key),
         queries=query or (),
         ids=id_ or (),
         k=k,
@@ -142,7 +117,8 @@ def search(
         progress=bars(quiet),
     )
     typer.echo(json.dumps(found.results, indent=2))
-    typer.echo(f"Sheet: {found.sheet}", err=True)
+    if found.sheet is not None:
+        typer.echo(f"Sheet: {found.sheet}", err=True)
 
 
 @app.command()

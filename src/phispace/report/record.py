@@ -26,6 +26,11 @@ def field(record: Mapping[str, Any], *paths: str) -> Any:
     return None
 
 
+def is_foreign(run: Run) -> bool:
+    """Whether the directory holds the scores of embeddings that another tool made; nothing was trained."""
+    return field(run.record, "kind") == "embeddings"
+
+
 def images_name(run: Run) -> str:
     """Short name of the images a run was trained on."""
     return str(field(run.record, "images.name", "config.images.name") or "its images")
@@ -48,8 +53,10 @@ def encoder_name(run: Run) -> str:
 
 
 def repeat_command(run: Run) -> str:
-    """A command that trains the same again: the one that was given, else one with every option."""
+    """A command that makes the same again: the one that was given, else one with every option of the training."""
     argv = field(run.record, "argv")
+    if is_foreign(run):
+        return shlex.join(["phispace", *map(str, (argv or [])[1:])])
     if isinstance(argv, list) and argv[1:2] == ["train"] and "--resume" not in argv:
         return shlex.join(["phispace", *map(str, argv[1:])])
     config = run.config

@@ -26,7 +26,7 @@ Embed = Callable[[np.ndarray], tuple[np.ndarray, str]]
 
 
 def search_run(
-    run: Run,
+    run: Run | None,
     store: Embeddings,
     images: ImageSet,
     *,
@@ -47,6 +47,7 @@ def search_run(
     An image file that is itself in the store is recognised by its pixels, and left out of its own answers.
 
     Args:
+        run: named on the sheet; None for a store without a run.
         store: the run's embeddings of `images`.
         images: the pictures to draw; the store's `image` column points into them.
         embed: what embeds image files, for example `phispace.embeddings.extract.embed_pixels` of the run, layer and
@@ -71,9 +72,8 @@ def search_run(
     }
     results = [storage.jsonable({**answer.as_json(store, metric), **about}) for answer in answers]
     if sheet is not None:
-        title = (
-            f"Nearest by {'cosine' if metric == 'cosine' else 'Euclidean distance'}: {layer}, {checkpoint}, {run.name}"
-        )
+        of = ", ".join(part for part in (layer, checkpoint, run.name if run is not None else "") if part)
+        title = f"Nearest by {'cosine' if metric == 'cosine' else 'Euclidean distance'}: {of}"
         draw_sheet(answers, store, images, sheet, title=title, metric=metric)
         storage.write_json(Path(sheet).with_suffix(".json"), {"results": results})
     return results

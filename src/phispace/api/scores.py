@@ -1,0 +1,177 @@
+"""Scores of a run, a store or a file of embeddings, beside their baselines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phispace.api.sources import Source, absent_baselines, keep_store, open_source
+from phispace.errors import InputError
+from phispace.progress import Progress
+from phispace.run import Run, safe_name
+
+if TYPE_CHECKING:
+    from phispace.data.imageset import ImageSet
+    from phispace.embeddings.store import Embeddings
+    from phispace.evaluation.base import Scores
+
+DEFAULT_EVALUATIONS = ("knn", "linear", "health")
+
+
+def evaluate(
+    source: Run | Path | str | Embeddings,
+    names: Sequence[str] = DEFAULT_EVALUATIONS,
+    *,
+    settings: Sequence[str] = (),
+    layer: str = "features",
+    checkpoint: str = "best",
+    baselines: bool = True,
+    images: str | Path | ImageSet | None = None,
+    data_dir: Path | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Score a run's layer beside its baselines, or embeddings from elsewhere.
+
+    A run keeps the scores in scores.json and their items in scores/; of embeddings they are kept only in `out`.
+
+    Args:
+        source: a run, a store, or a file of embeddings (see `phispace.load_embeddings`).
+        names: evaluations, or `["all"]`.
+        settings: options, for example `knn.k=5`.
+        layer, checkpoint: of a run.
+        baselines: score the baselines too: raw pixels, their PCA and the untrained encoder; n/a without an encoder.
+        images: others than the run was trained on.
+        out: for embeddings: a directory that keeps the store, its scores and a report.
+
+    Returns:
+        one JSON-able row an evaluation and store.
+
+    Raises:
+        InputError: an unknown evaluation or option; `out` for a run, which keeps its scores itself.
+        DataError: as for what the source is.
+    """
+    from phispace.evaluation.evaluate import resolve_names, score_table, wanted_variants
+
+    chosen = resolve_names(["all"] if "all" in names else names)
+    options = options_of(chosen, settings)
+    wanted = wanted_variants(chosen, options)
+    found = open_source(
+        source, layer=layer, checkpoint=checkpoint, images=images, data_dir=data_dir, progress=progress
+    )  # fmt: skip
+    if out is not None and found.trained:
+        raise InputError("A run keeps its own scores; --out is for embeddings without a run.")
+    run = keep_store(found.store, out) if out is not None else found.run
+    stores = {found.label: found.store}
+    if baselines and found.trained:
+        stores |= _baselines(found, layer, progress)
+    others: dict[str, dict[str, Embeddings]] = {}
+    if wanted and found.trained and found.run is not None and found.images is not None:
+        from phispace.embeddings.variants import variant_stores
+
+        others = variant_stores(
+            found.run, found.images, layer=layer, checkpoint=checkpoint, wanted=wanted, labels=list(stores), seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    keep = _Keeper(run, stores) if run is not None else None
+    rows = score_table(
+        stores, chosen, options=options, others=others, seed=seed, keep=keep, progress=progress
+    )  # fmt: skip
+    if not found.trained:
+        told = [str(c) for c in found.store.manifest.get("caveats", [])]
+        rows = [{**row, "caveats": [*row["caveats"], *told]} for row in rows]
+        rows += absent_baselines(rows, found.label) if baselines else []
+    if run is not None:
+        run.add_scores(rows)
+    return rows
+
+
+def options_of(chosen: Sequence[str], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`["knn.k=5"]` -> `{"knn": {"k": 5}}`, for evaluations that are among the chosen ones.
+
+    Raises:
+        InputError: no EVALUATION.OPTION=VALUE, or an evaluation that is not run.
+    """
+    from phispace.evaluation import REGISTRY
+    from phispace.training.settings import parse_settings
+
+    options: dict[str, dict[str, Any]] = {}
+    for name, table in parse_settings(settings).items():
+        if not isinstance(table, dict):
+            raise InputError(f"An option is EVALUATION.OPTION=VALUE, for example knn.k=5; got {name!r} alone.")
+        resolved = REGISTRY.resolve(name)
+        if resolved not in chosen:
+            raise InputError(f"Options are given for {resolved}, which is not among {', '.join(chosen)}.")
+        options[resolved] = table
+    return options
+
+
+def _baselines(found: Source, layer: str, progress: Progress | None) -> dict[str, Embeddings]:
+    from phispace.embeddings.baselines import pca, pixels
+    from phispace.embeddings.extract import extract_untrained
+
+    run, images = found.run, found.images
+    if run is None or images is None:
+        return {}
+    raw = pixels(images)
+    width = min(found.store.dim, raw.dim, int((raw.splits == "train").sum()))
+    untrained = extract_untrained(run, images, (layer,), progress=progress)[layer]
+    return {"pixels": raw, "pca": pca(raw, width), "untrained": untrained}
+
+
+class _Keeper:
+    """Writes the items of scores beside scores.json, and says which vectors a score rests on."""
+
+    def __init__(self, run: Run, stores: Mapping[str, Embeddings]) -> None:
+        self.run = run
+        self.stores = stores
+
+    def __call__(self, name: str, label: str, options: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
+        from phispace.storage import sha256_file
+
+        more: dict[str, Any] = {}
+        if self.stores[label].digest:
+            more["vectors_sha256"] = self.stores[label].digest
+        if scores.items is not None:
+            text = json.dumps([label, dict(options)], sort_keys=True, default=str)
+            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+            path = self.run.path / "scores" / f"{name}-{safe_name(label)}-{digest}.parquet"
+            scores.items.save(path)
+            more["items"] = {"path": path.relative_to(self.run.path).as_posix(), "sha256": sha256_file(path)}
+        return more
+
+
+def score_lines(rows: Sequence[Mapping[str, Any]], *, everything: bool = False) -> list[str]:
+    """Rows of scores as a table in text: metrics down, stores across, notes below.
+
+    Args:
+        everything: all metrics; by default the one that each evaluation is about.
+    """
+    from phispace.report.scores import primary_of
+
+    stores = list(dict.fromkeys(str(row["store"]) for row in rows))
+    lines: dict[str, dict[str, str]] = {}
+    for row in rows:
+        shown = list(row["metrics"]) if everything else [primary_of(row)]
+        for metric in shown:
+            if metric is not None and metric in row["metrics"]:
+                key = f"{row['evaluation']}.{metric}"
+                lines.setdefault(key, {})[str(row["store"])] = _cell(row, metric, row["store"] == stores[0])
+    table = [["", *stores], *([key, *(cells.get(store, "") for store in stores)] for key, cells in lines.items())]
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    text = ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    notes = dict.fromkeys(str(c) for row in rows for c in row["caveats"])
+    return [*text, *(f"note: {note}" for note in notes)]
+
+
+def _cell(row: Mapping[str, Any], metric: str, interval: bool) -> str:
+    value = row["metrics"][metric]
+    if value is None or value != value:
+        return "n/a"
+    low, high = row["interval"].get(metric) or (None, None)
+    around = f" [{low:.4f}, {high:.4f}]" if interval and low is not None and high is not None else ""
+    return (f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}") + around
