@@ -22,8 +22,17 @@ def digits() -> Embeddings:
     # As a run's own predictions would lie there: the nearest class mean of train.
     means = np.stack([x[(y == k) & (splits == "train")].mean(0) for k in range(10)])
     predicted = ((x[:, None] - means) ** 2).sum(2).argmin(1)
-    whole = Embeddings.build(x, names, y, splits, columns={"prediction": predicted}, name="pixels")
+    # Two factors that can be seen: how much ink there is, and whether it leans to the left.
+    ink, left = x.sum(1), x.reshape(-1, 8, 8)[:, :, :4].sum((1, 2))
+    factors = {"factor_ink": np.digitize(ink, np.quantile(ink, (1 / 3, 2 / 3))), "factor_left": left > ink / 2}
+    columns = {"prediction": predicted, **{name: np.asarray(f, np.float64) for name, f in factors.items()}}
+    whole = Embeddings.build(x, names, y, splits, columns=columns, name="pixels", feature_shape=[4, 4, 4])
     return whole.take(order)
+
+
+def factor_columns(store: Embeddings) -> dict[str, np.ndarray]:
+    """The columns of known factors."""
+    return {c: store.items[c].to_numpy() for c in store.items.column_names if c.startswith("factor_")}
 
 
 def changed(store: Embeddings, **arrays: np.ndarray) -> Embeddings:
@@ -34,6 +43,8 @@ def changed(store: Embeddings, **arrays: np.ndarray) -> Embeddings:
         arrays.get("labels", store.labels),
         arrays.get("splits", store.splits),
         store.classes,
+        columns=factor_columns(store),
+        feature_shape=store.manifest.get("feature_shape"),
     )
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from phispace.evaluation.base import EvaluationConfig
 from phispace.evaluation.probe import Outcome, Probe
 from phispace.evaluation.protocol import Parts
+from phispace.evaluation.selection import at_the_edge, merit, on_val
 
 
 class LinearConfig(EvaluationConfig):
@@ -42,6 +43,7 @@ class LinearProbe(Probe):
     title: ClassVar[str] = "linear probe"
     reference: ClassVar[str] = "Kornblith, Shlens and Le, CVPR 2019 (arXiv 1805.08974), appendix A.3"
     calibrated: ClassVar[bool] = True
+    likelihood: ClassVar[bool] = True
     Config: ClassVar[type[EvaluationConfig]] = LinearConfig
     config: LinearConfig
 
@@ -58,21 +60,20 @@ class LinearProbe(Probe):
         for solution in solve_path(features, y, len(known), strengths, config.max_iterations, config.tolerance):
             row = {key: getattr(solution, key) for key in ("l2", "iterations", "loss", "converged")}
             if z is not None:
-                row |= _on_val(solution.log_probability(z).numpy(), known, val.y)
+                row |= on_val(solution.log_probability(z).numpy(), known, val.y)
             solutions.append(solution)
             curve.append(row)
             if z is not None and _worse_twice(curve):
                 break
-        best = max(range(len(curve)), key=lambda i: _merit(curve[i])) if z is not None else 0
+        best = max(range(len(curve)), key=lambda i: merit(curve[i])) if z is not None else 0
         chosen = solutions[best]
         caveats = self._caveats(curve, best, z is not None)
         if features.varying < train.x.shape[1]:
             caveats.append(f"{train.x.shape[1] - features.varying:,} of {train.x.shape[1]:,} dimensions do not vary.")
-        probability = np.zeros((len(parts.test), len(parts.classes)))
-        probability[:, known] = np.exp(chosen.log_probability(features(parts.test.x)).numpy().astype(np.float64))
-        return Outcome(
-            known[probability[:, known].argmax(1)],
-            probability,
+        return Outcome.of_likelihood(
+            chosen.log_probability(features(parts.test.x)).numpy(),
+            known,
+            len(parts.classes),
             chosen={"l2": chosen.l2, "refit": "none: fitted on train, val is not trained on"},
             details={"curve": curve},
             caveats=caveats,
@@ -86,13 +87,9 @@ class LinearProbe(Probe):
         ]
         if not selected:
             caveats.append(f"There is no val item to choose the L2 strength on; l2 = {curve[best]['l2']:g} was used.")
-        elif len(curve) > 1 and best in (0, len(curve) - 1):
+        elif at_the_edge(best, len(curve)):
             caveats.append(f"The chosen l2 = {curve[best]['l2']:g} lies at the edge of the strengths that were tried.")
         return caveats
-
-
-def _merit(row: Mapping[str, Any]) -> tuple[float, float]:
-    return row["val_accuracy"], -row["val_loss"]
 
 
 def _worse_twice(curve: Sequence[Mapping[str, Any]]) -> bool:
@@ -102,13 +99,3 @@ def _worse_twice(curve: Sequence[Mapping[str, Any]]) -> bool:
     accuracy = max(row["val_accuracy"] for row in curve[:-2])
     loss = min(row["val_loss"] for row in curve[:-2])
     return all(row["val_accuracy"] < accuracy and row["val_loss"] > loss for row in curve[-2:])
-
-
-def _on_val(log_probability: np.ndarray, known: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Accuracy, and mean of -log p over the items whose class train has."""
-    accuracy = float((known[log_probability.argmax(1)] == y).mean())
-    inside = np.isin(y, known)
-    if not inside.any():
-        return {"val_accuracy": accuracy, "val_loss": float("inf")}
-    column = np.searchsorted(known, y[inside])
-    return {"val_accuracy": accuracy, "val_loss": float(-log_probability[inside, column].mean(dtype=np.float64))}

@@ -12,13 +12,14 @@ rotation changes neither the penalty nor the optimum. Strengths go from strong t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from phispace.evaluation.standardise import Scaling
 from phispace.metrics.eigen import eigenvectors
 
 _ROTATED_DIMS = 4096  # above, the eigenbasis costs more than it saves
@@ -41,28 +42,16 @@ class Standardised:
     """
 
     def __init__(self, x: np.ndarray) -> None:
-        # Counted from an item of the data: a dimension that is constant has a deviation of exactly zero.
-        self._origin = x[0].copy()
-        self._mean = _column_sums(x, lambda rows: rows - self._origin) / len(x)
-        square = _column_sums(x, lambda rows: (rows - self._origin - self._mean) ** 2) / len(x)
-        # Below float32's resolution of the values themselves a spread is rounding.
-        varies = np.sqrt(square) > 1e-6 * np.abs(self._origin + self._mean)
-        self._scale = np.divide(1.0, np.sqrt(square), out=np.zeros_like(square), where=varies)
-        self.varying = int(varies.sum())
+        self._scaling = Scaling(x)
+        self.varying = self._scaling.varying
         self._basis: Tensor | None = None
-        self.train = self._standardise(x)
+        self.train = torch.from_numpy(self._scaling(x))
         n, d = self.train.shape
         if min(n, d) > _ROTATED_DIMS:
             self.curvature = np.ones(d)
             return
         self.curvature, self._basis = _eigenbasis(self.train)
         self.train = self._rotate(self.train)
-
-    def _standardise(self, x: np.ndarray) -> Tensor:
-        z = x - self._origin
-        z -= self._mean.astype(np.float32)
-        z *= self._scale.astype(np.float32)
-        return torch.from_numpy(z)
 
     def _rotate(self, z: Tensor) -> Tensor:
         if self._basis is None:
@@ -75,15 +64,7 @@ class Standardised:
 
     def __call__(self, x: np.ndarray) -> Tensor:
         """Other items, float32 (m, D) -> (m, r)."""
-        return self._rotate(self._standardise(x))
-
-
-def _column_sums(x: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Sums over the rows, float64 (D,), block by block."""
-    total = np.zeros(x.shape[1])
-    for start in range(0, len(x), _ROWS):
-        total += of(x[start : start + _ROWS].astype(np.float64)).sum(0)
-    return total
+        return self._rotate(torch.from_numpy(self._scaling(x)))
 
 
 def _eigenbasis(x: Tensor) -> tuple[np.ndarray, Tensor]:

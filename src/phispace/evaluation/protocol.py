@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +41,7 @@ class Parts:
         classes: names of the labels.
         caveats: what a reader of the scores must know about the parts.
         undefined: why no score can be given, or None.
+        feature_shape: (C, H, W) of stored maps, which x holds flattened in this order; None where it is not known.
     """
 
     train: Part
@@ -48,6 +50,7 @@ class Parts:
     classes: tuple[str, ...]
     caveats: list[str] = field(default_factory=list)
     undefined: str | None = None
+    feature_shape: tuple[int, ...] | None = None
 
     @property
     def n(self) -> dict[str, int]:
@@ -64,6 +67,19 @@ def by_id(embeddings: Embeddings, *splits: str, labelled: bool = False) -> Part:
     index = index[np.argsort(embeddings.ids[index], kind="stable")]
     # Copied straight to float32; a memory-mapped store is read once, in the order of the file where that is cheap.
     return Part(np.asarray(embeddings.vectors[index], np.float32), embeddings.labels[index], embeddings.ids[index])
+
+
+def paired(part: Part, other: Embeddings) -> tuple[np.ndarray, np.ndarray]:
+    """The items of a part that another store of the same images has too, by id.
+
+    Returns:
+        positions int64 (n,) in the part, ascending, and the other store's vectors float32 (n, D').
+    """
+    order = np.argsort(other.ids, kind="stable")
+    place = np.searchsorted(other.ids, part.ids, sorter=order)
+    place = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(len(part), np.int64)
+    mine = np.flatnonzero(other.ids[place] == part.ids) if len(order) else np.zeros(0, np.int64)
+    return mine, np.asarray(other.vectors[place[mine]], np.float32)
 
 
 def labelled_parts(embeddings: Embeddings) -> Parts:
@@ -84,9 +100,16 @@ def labelled_parts(embeddings: Embeddings) -> Parts:
                 f"There is no labelled val split: a stratified tenth of train ({len(val):,} items, by a hash of their "
                 "ids) was set aside for it and is not trained on."
             )
-    return Parts(
-        train, val, test, embeddings.classes, caveats + _about_classes(train, test, embeddings), _undefined(train, test)
-    )
+    caveats += _about_classes(train, test, embeddings)
+    return Parts(train, val, test, embeddings.classes, caveats, _undefined(train, test), _feature_shape(embeddings))
+
+
+def _feature_shape(embeddings: Embeddings) -> tuple[int, ...] | None:
+    """What the manifest says of the vectors' shape, where it fits them."""
+    shape = embeddings.manifest.get("feature_shape")
+    if not isinstance(shape, list | tuple) or not all(isinstance(side, int) and side > 0 for side in shape):
+        return None
+    return tuple(shape) if math.prod(shape) == embeddings.dim else None
 
 
 def _undefined(train: Part, test: Part) -> str | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from phispace.errors import InputError
 from phispace.metrics.arrays import as_labels, as_matrix
+
+ECE_BINS = 15
+"""Equal bins of the confidence (0, 1], the number of Guo et al. 2017."""
 
 
 def confusion(true: Any, predicted: Any, n_classes: int) -> np.ndarray:
@@ -58,10 +62,56 @@ def balanced_accuracy(counts: np.ndarray) -> float:
     return float(np.nanmean(recall)) if np.isfinite(recall).any() else float("nan")
 
 
-def expected_calibration_error(true: Any, probability: Any, bins: int = 15) -> float:
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence held against accuracy, in equal bins of the confidence (0, 1].
+
+    Attributes:
+        count: int64 (bins,), items whose largest probability falls into the bin; a border belongs to the bin below it.
+        confidence: float64 (bins,), mean largest probability; `nan` in an empty bin.
+        accuracy: float64 (bins,), share of right classes; `nan` in an empty bin.
+    """
+
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """sum_b (n_b / N) |accuracy_b - confidence_b|, the expected calibration error; `nan` without items."""
+        n = int(self.count.sum())
+        return float(np.nansum(self.count * np.abs(self.accuracy - self.confidence)) / n) if n else float("nan")
+
+
+def reliability(true: Any, probability: Any, bins: int = ECE_BINS) -> Reliability:
+    """What a reliability diagram draws.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 2.
+
+    Args:
+        true: int (N,).
+        probability: (N, C), rows sum to 1.
+        bins: number of bins of (0, 1].
+    """
+    probability = as_matrix(probability, "probability").astype(np.float64)
+    true = as_labels(true, len(probability), "true")
+    if not len(true):
+        return Reliability(np.zeros(bins, np.int64), np.full(bins, np.nan), np.full(bins, np.nan))
+    confidence = probability.max(1)
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(which, minlength=bins)
+    sums = (
+        np.bincount(which, weights=weights, minlength=bins) for weights in (confidence, probability.argmax(1) == true)
+    )
+    means = [np.divide(total, count, out=np.full(bins, np.nan), where=count > 0) for total in sums]
+    return Reliability(count, *means)
+
+
+def expected_calibration_error(true: Any, probability: Any, bins: int = ECE_BINS) -> float:
     """sum_b (n_b / N) |accuracy_b - confidence_b| over equal bins of the largest probability.
 
-    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 3.
+    Of few items it is too high: also a calibrated classifier's accuracy in a bin differs from its confidence.
+    Source: Guo et al., ICML 2017, equation 3.
 
     Args:
         true: int (N,).
@@ -71,12 +121,18 @@ def expected_calibration_error(true: Any, probability: Any, bins: int = 15) -> f
     Returns:
         0 (calibrated) to 1; `nan` without items.
     """
-    probability = as_matrix(probability, "probability").astype(np.float64)
-    true = as_labels(true, len(probability), "true")
-    if not len(true):
-        return float("nan")
-    confidence = probability.max(1)
-    right = probability.argmax(1) == true
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(which, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / len(true))
+    return reliability(true, probability, bins).error
+
+
+def item_log_losses(true: Any, log_probability: Any) -> np.ndarray:
+    """-log p(true class) of each item, float64 (N,), in nats; infinite where the class was held to be impossible.
+
+    Its mean is the negative log-likelihood (cross-entropy, log loss).
+
+    Args:
+        true: int (N,), 0 .. C - 1.
+        log_probability: (N, C), natural logarithms.
+    """
+    log_probability = as_matrix(log_probability, "log_probability")
+    true = as_labels(true, len(log_probability), "true")
+    return -log_probability[np.arange(len(true)), true].astype(np.float64)

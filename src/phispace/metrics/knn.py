@@ -23,6 +23,7 @@ _ROWS = 4096
 _SPARE = 8  # candidates beyond k that float32 rounding may have pushed out
 _ROUNDING = 2.0**-20  # of the vectors' scale; float32 products of up to some thousand terms stay below it
 _BAND = 4096
+_SAME = 2.0**-21  # 1 - cosine of equal directions in float32
 
 
 def nearest(
@@ -190,7 +191,12 @@ def _resolve(
 
 
 def vote(
-    similarity: np.ndarray, neighbour_labels: np.ndarray, n_classes: int, temperature: float | None = None
+    similarity: np.ndarray,
+    neighbour_labels: np.ndarray,
+    n_classes: int,
+    temperature: float | None = None,
+    *,
+    weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Classes by the neighbours' votes.
 
@@ -198,24 +204,41 @@ def vote(
         similarity: (Q, k), descending.
         neighbour_labels: int64 (Q, k), 0 .. n_classes - 1.
         temperature: None = one vote each; else weights exp(similarity / temperature) as Wu et al.
+        weight: float64 (Q, k), votes to count instead, at least one of a row above 0.
 
     Returns:
         predicted int64 (Q,), a tie going to the class of the nearest neighbour among the tied;
         share float64 (Q, n_classes) of the votes.
     """
-    if temperature is None:
+    if weight is None:
         weight = np.ones(similarity.shape, np.float64)
-    else:
-        s = similarity.astype(np.float64)
-        weight = np.exp((s - s[:, :1]) / temperature)  # divided by the largest: no overflow, the same shares
-    rows = np.broadcast_to(np.arange(len(similarity))[:, None], similarity.shape)
-    share = np.zeros((len(similarity), n_classes))
-    np.add.at(share, (rows, neighbour_labels), weight)
-    share /= weight.sum(1, keepdims=True)
+        if temperature is not None:
+            s = similarity.astype(np.float64)
+            weight = np.exp((s - s[:, :1]) / temperature)  # divided by the largest: no overflow, the same shares
+    rows = np.arange(len(similarity))[:, None]
+    cells = (rows * n_classes + neighbour_labels).ravel()
+    share = np.bincount(cells, weights=weight.ravel(), minlength=len(similarity) * n_classes)
+    share = share.reshape(len(similarity), n_classes) / weight.sum(1, keepdims=True)
     of_neighbour = np.take_along_axis(share, neighbour_labels, 1)
     # Sums in another order differ in the last bits, hence the tolerance.
     first = (of_neighbour >= share.max(1, keepdims=True) * (1 - 1e-12)).argmax(1)
-    return neighbour_labels[np.arange(len(similarity)), first], share
+    return neighbour_labels[rows[:, 0], first], share
+
+
+def inverse_distance(similarity: np.ndarray, metric: Metric) -> np.ndarray:
+    """Weights 1 / distance of neighbours, float64 (Q, k), as `weights="distance"` of scikit-learn.
+
+    The distance is the Euclidean one, or 1 - cosine. Neighbours at distance zero share all votes of their query
+    (a cosine within float32's rounding of 1 counts as 1).
+
+    Args:
+        similarity: (Q, k), as `nearest` returns it.
+    """
+    similarity = similarity.astype(np.float64)
+    distance = 1 - similarity if metric == "cosine" else -similarity
+    zero = distance <= (_SAME if metric == "cosine" else 0)
+    weight = np.divide(1.0, distance, out=np.zeros_like(distance), where=~zero)
+    return np.where(zero.any(1, keepdims=True), zero, weight)
 
 
 def knn_predict(

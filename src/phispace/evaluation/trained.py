@@ -1,0 +1,110 @@
+"""Probes with hidden layers: a small network trained on frozen features, its epoch and decay chosen on val.
+
+Departures that all of them share: features of the unchanged images (the published heads saw a new crop of each image in
+every epoch), standardised by train, since a store of another tool has any scale; and the epoch that is best on val
+where the published scripts take the last or, worse, the best on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from phispace.evaluation.base import EvaluationConfig
+from phispace.evaluation.probe import Outcome, Probe
+from phispace.evaluation.protocol import Part, Parts
+from phispace.evaluation.selection import on_val
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from phispace.evaluation.head import Head, Recipe
+
+
+class HeadConfig(EvaluationConfig):
+    """Options of the probes with hidden layers."""
+
+    recipe: Literal["quick", "published"] = Field(
+        "quick", description="quick: the same head in fewer epochs under a cosine; published: the source's schedule"
+    )
+    epochs: int | None = Field(None, ge=1, description="passes over train; none = the recipe's")
+    weight_decay: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (), description="decays to choose from on val, a training each (without val the first); none = the recipe's"
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto = bf16 where a batch is a billion multiply-adds and the processor has AMX"
+    )
+
+
+class TrainedHead(Probe):
+    """Base of them: a subclass defines `recipes` and `network`."""
+
+    calibrated: ClassVar[bool] = True
+    likelihood: ClassVar[bool] = True
+    Config: ClassVar[type[EvaluationConfig]] = HeadConfig
+    config: HeadConfig
+
+    def recipes(self) -> dict[str, Recipe]:
+        """`quick` and `published`."""
+        raise NotImplementedError(f"{type(self).__name__} must define recipes (abstract)")
+
+    def network(self, parts: Parts, n_classes: int) -> Callable[[], nn.Module]:
+        """Makes a network, (B, D) -> logits (B, n_classes)."""
+        raise NotImplementedError(f"{type(self).__name__} must define network (abstract)")
+
+    def inputs(self, parts: Parts) -> Callable[[Part], np.ndarray]:
+        """How a part's vectors become float32 (n, D) for the network; fitted on train."""
+        from phispace.evaluation.standardise import Scaling
+
+        scaling = Scaling(parts.train.x)
+        return lambda part: scaling(part.x)
+
+    def classify(self, parts: Parts, seed: int) -> Outcome:
+        from phispace.evaluation.head import fit_head
+
+        config, train, val = self.config, parts.train, parts.val
+        known, y = np.unique(train.y, return_inverse=True)
+        recipe = self.recipes()[config.recipe]
+        recipe = replace(recipe, epochs=config.epochs or recipe.epochs)
+        inputs = self.inputs(parts)
+        x, x_val = inputs(train), inputs(val) if len(val) else None
+        decays = list(dict.fromkeys(config.weight_decay)) or [recipe.weight_decay]
+        heads: list[Head] = [
+            fit_head(
+                self.network(parts, len(known)), x, y, replace(recipe, weight_decay=decay), seed,
+                val=x_val, on_val=lambda log_p: on_val(log_p, known, val.y), precision=config.precision,
+            )
+            for decay in (decays if len(val) else decays[:1])
+        ]  # fmt: skip
+        head = max(heads, key=lambda h: h.merit) if len(val) else heads[0]
+        caveats = [] if len(val) else ["There is no val item to choose the epoch on; the last one counts."]
+        if len(val) and head.epoch == recipe.epochs > 1 and head.merit > _last_but_one(head):
+            caveats.append(f"Val was still gaining at the last of {recipe.epochs} epochs; more may do better.")
+        chosen: dict[str, Any] = {
+            "recipe": config.recipe,
+            "epoch": head.epoch,
+            "epochs": recipe.epochs,
+            "weight_decay": head.recipe.weight_decay,
+            "batch_size": head.recipe.batch_size,
+            "precision": head.precision,
+        }
+        curve = [row | {"weight_decay": h.recipe.weight_decay} for h in heads for row in h.curve]
+        n_parameters = sum(p.numel() for p in head.network.parameters())
+        return Outcome.of_likelihood(
+            head.log_probability(inputs(parts.test)),
+            known,
+            len(parts.classes),
+            chosen=chosen,
+            details={"curve": curve, "parameters": n_parameters},
+            caveats=caveats,
+        )
+
+
+def _last_but_one(head: Head) -> tuple[float, float]:
+    from phispace.evaluation.selection import merit
+
+    return merit(head.curve[-2])
