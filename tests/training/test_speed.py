@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,24 @@ def test_bf16_trains(tmp_path: Path, images: ImageSet) -> None:
     assert run.record["choices"]["precision"] == "bf16-mixed"
     assert run.record["result"]["best_val_loss"] == pytest.approx(full.record["result"]["best_val_loss"], abs=0.1)
     assert small.outcome(run.path) != small.outcome(full.path)
+
+
+def test_without_a_gpu_none_is_searched_for_at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with speed.no_search_for_gpus():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.mark.parametrize("said", [None, "1"])
+def test_what_a_user_said_of_gpus_stays(said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if said is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with speed.no_search_for_gpus():
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == said
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == said
