@@ -16,6 +16,7 @@ REGISTRY = Registry(
     {
         "digits": "phispace.data.digits:Digits",
         "sprites": "phispace.data.sprites:Sprites",
+        "cells": "phispace.data.cells:Cells",
         "cifar10": "phispace.data.cifar:Cifar10",
         "cifar100": "phispace.data.cifar:Cifar100",
         "mnist": "phispace.data.mnist:Mnist",
