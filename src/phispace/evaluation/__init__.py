@@ -15,6 +15,8 @@ REGISTRY = Registry(
         "dense-3": "phispace.evaluation.dense:Dense3",
         "conv-block": "phispace.evaluation.conv_block:ConvBlock",
         "retrieval": "phispace.evaluation.retrieval:Retrieval",
+        "clustering": "phispace.evaluation.clustering:Clustering",
+        "density-clustering": "phispace.evaluation.density:DensityClustering",
         "separation": "phispace.evaluation.separation:Separation",
         "health": "phispace.evaluation.health:Health",
     },

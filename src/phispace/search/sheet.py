@@ -7,17 +7,15 @@ in them is interpreted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from phispace import storage
 from phispace.data.imageset import ImageSet
-from phispace.data.names import escape
 from phispace.embeddings.store import UNKNOWN, Embeddings
 from phispace.errors import InputError
+from phispace.search.drawing import AGREES, DIFFERS, INK, PAPER, QUIET, RULE, font, text, tile
 from phispace.search.query import Answer, class_name, picture
 
 _TILE = 112  # pixels a side of a drawn image
@@ -26,16 +24,6 @@ _EDGE = 28
 _CAPTION = 40
 _PER_ROW = 10
 _MOST_QUERIES = 60
-_INK, _QUIET, _RULE, _PAPER = (28, 30, 34), (110, 115, 122), (224, 226, 230), (255, 255, 255)
-_AGREES, _DIFFERS = (22, 125, 72), (192, 57, 43)
-
-
-@lru_cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
 def draw_sheet(
@@ -71,13 +59,13 @@ def draw_sheet(
     width = max(left + columns * (_TILE + _GAP) - _GAP + _EDGE, 640)
     top = _EDGE + (40 if title else 0)
     heights = [_band_height(answer, columns) for answer in answers]
-    sheet = Image.new("RGB", (width, top + sum(heights) + _EDGE - _GAP), _PAPER)
+    sheet = Image.new("RGB", (width, top + sum(heights) + _EDGE - _GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
     if title:
-        _text(draw, (_EDGE, _EDGE - 4), title, _font(19, bold=True), _INK, width - 2 * _EDGE)
+        text(draw, (_EDGE, _EDGE - 4), title, font(19, bold=True), INK, width - 2 * _EDGE)
     for number, (answer, height) in enumerate(zip(answers, heights, strict=True)):
         if number:
-            draw.line([(_EDGE, top - _GAP), (width - _EDGE, top - _GAP)], fill=_RULE, width=1)
+            draw.line([(_EDGE, top - _GAP), (width - _EDGE, top - _GAP)], fill=RULE, width=1)
         _band(sheet, draw, answer, embeddings, images, top, left, columns, metric)
         top += height
     with storage.atomic_path(path) as temporary:
@@ -103,53 +91,53 @@ def _band(
 ) -> None:
     """One query and its neighbours."""
     query, same = answer.query, answer.agrees(embeddings)
-    _text(
+    text(
         draw,
         (left, top),
         _summary(same, class_name(embeddings, query.label)),
-        _font(13),
-        _QUIET,
+        font(13),
+        QUIET,
         sheet.width - left - _EDGE,
     )
-    _text(draw, (_EDGE, top), "query", _font(13, bold=True), _INK, _TILE)
+    text(draw, (_EDGE, top), "query", font(13, bold=True), INK, _TILE)
     line = top + 24
-    _tile(sheet, draw, query.pixels, (_EDGE, line), _INK)
+    tile(sheet, draw, query.pixels, (_EDGE, line), _TILE, INK)
     if query.pixels is None:
         draw.text(
             (_EDGE + _TILE // 2, line + _TILE // 2),
             "x̄" if query.kind == "class" else "x",
-            fill=_QUIET,
-            font=_font(30),
+            fill=QUIET,
+            font=font(30),
             anchor="mm",
         )
     name = class_name(embeddings, query.label)
-    _text(draw, (_EDGE, line + _TILE + 4), name or _short(query.name), _font(13, bold=True), _INK, _TILE)
+    text(draw, (_EDGE, line + _TILE + 4), name or _short(query.name), font(13, bold=True), INK, _TILE)
     detail = "mean of the class" if query.kind == "class" else _short(query.name)
     if name:
-        _text(draw, (_EDGE, line + _TILE + 21), detail, _font(11), _QUIET, _TILE)
-    draw.line([(left - _GAP - 5, line), (left - _GAP - 5, line + _TILE + 30)], fill=_RULE, width=1)
+        text(draw, (_EDGE, line + _TILE + 21), detail, font(11), QUIET, _TILE)
+    draw.line([(left - _GAP - 5, line), (left - _GAP - 5, line + _TILE + 30)], fill=RULE, width=1)
     for rank, position in enumerate(answer.position.tolist()):
         x = left + (rank % columns) * (_TILE + _GAP)
         y = line + (rank // columns) * (_TILE + _CAPTION + 6)
-        colour = {True: _AGREES, False: _DIFFERS, None: _QUIET}[same[rank]]
+        colour = {True: AGREES, False: DIFFERS, None: QUIET}[same[rank]]
         pixels = None if images is None else picture(images, embeddings, position)
-        _tile(sheet, draw, pixels, (x, y), colour)
+        tile(sheet, draw, pixels, (x, y), _TILE, colour)
         label = int(embeddings.labels[position])
         mark = {True: "✓ ", False: "✗ ", None: ""}[same[rank]]
         shown = class_name(embeddings, label) if label != UNKNOWN else "(unknown)"
-        _text(draw, (x, y + _TILE + 4), mark + str(shown), _font(13), colour if mark else _INK, _TILE)
+        text(draw, (x, y + _TILE + 4), mark + str(shown), font(13), colour if mark else INK, _TILE)
         value = float(answer.similarity[rank])
-        _text(
+        text(
             draw,
             (x, y + _TILE + 21),
             f"{value:.3f}" if metric == "cosine" else f"{-value:.4g}",
-            _font(11),
-            _QUIET,
+            font(11),
+            QUIET,
             _TILE,
         )
     if answer.notices:
-        _text(
-            draw, (_EDGE, top + _band_height(answer, columns) - _GAP - 22), " ".join(answer.notices), _font(11), _QUIET,
+        text(
+            draw, (_EDGE, top + _band_height(answer, columns) - _GAP - 22), " ".join(answer.notices), font(11), QUIET,
             sheet.width - 2 * _EDGE,
         )  # fmt: skip
 
@@ -161,44 +149,6 @@ def _summary(same: Sequence[bool | None], name: str | None) -> str:
     return f"{sum(known)} of {len(known)} nearest are of the query's class, {name}"
 
 
-def _tile(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    pixels: np.ndarray | None,
-    at: tuple[int, int],
-    colour: tuple[int, int, int],
-) -> None:
-    """An image in its frame: whole-number enlargement keeps small pixels square, larger images are reduced."""
-    x, y = at
-    draw.rectangle([x - 3, y - 3, x + _TILE + 2, y + _TILE + 2], fill=colour)
-    draw.rectangle([x, y, x + _TILE - 1, y + _TILE - 1], fill=(238, 239, 241))
-    if pixels is None:
-        return
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-    times = _TILE / max(image.size)
-    shape = (max(1, round(image.width * times)), max(1, round(image.height * times)))
-    image = image.resize(shape, Image.Resampling.NEAREST if times >= 4 else Image.Resampling.LANCZOS)
-    sheet.paste(image, (x + (_TILE - shape[0]) // 2, y + (_TILE - shape[1]) // 2))
-
-
 def _short(name: str) -> str:
     """The end of a path, which tells items apart."""
     return name.replace("\\", "/").rsplit("/", 1)[-1] or name
-
-
-def _text(
-    draw: ImageDraw.ImageDraw,
-    at: tuple[int, int],
-    text: str,
-    font: ImageFont.FreeTypeFont,
-    colour: tuple[int, int, int],
-    width: int,
-) -> None:
-    """One line of text, printable, cut in the middle where it is too long."""
-    text = escape(text[:400])
-    if font.getlength(text) > width:
-        kept = len(text)
-        while kept > 1 and font.getlength(f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}") > width:
-            kept -= 1
-        text = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
-    draw.text(at, text, fill=colour, font=font)
