@@ -56,7 +56,26 @@ def test_each_store_meets_its_own_variants(digits: Embeddings, monkeypatch: pyte
     assert wanted_variants(["knn"]) == {}
     others = {"mine": {"shift/1,0": digits.part("test")}}
     score_table({"mine": digits, "foreign": digits}, ["health"], others=others)
-    assert seen == [others["mine"], None]
+    assert seen == [others["mine"], {}]
+
+
+def test_what_compares_meets_the_other_stores_and_not_the_variants(
+    digits: Embeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[list[str]]] = {"health": [], "cka": []}
+    for name, names in seen.items():
+        kind = REGISTRY.get(name)
+
+        def run(self, store, *, others=None, seed=0, names=names):
+            names.append(sorted(others))
+            return Scores({})
+
+        monkeypatch.setattr(kind, "run", run)
+    monkeypatch.setattr(REGISTRY.get("health"), "variants", lambda self: {"shift/1,0": "test"})
+    given = {"a": {"shift/1,0": digits, "view": digits}}
+    score_table({"a": digits, "b": digits}, ["health", "cka"], others=given)
+    assert seen["health"] == [["shift/1,0", "view"], []]
+    assert seen["cka"] == [["b", "view"], ["a"]]
 
 
 def test_the_table_of_scores(digits: Embeddings, tmp_path) -> None:

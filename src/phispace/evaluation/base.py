@@ -89,7 +89,8 @@ class Evaluation:
 
     def variants(self) -> Mapping[str, str]:
         """The stores of changed images that `run` looks for among `others`: a variant's name (see
-        `phispace.data.variants`) -> the splits it needs, joined by `+`. By default none.
+        `phispace.data.variants`) -> the splits it needs, joined by `+`; `test:1000` is at most 1,000 items of test.
+        By default none.
 
         Whoever has the encoder extracts them first. A foreign store has none: what rests on them is `nan`.
         """
@@ -105,3 +106,8 @@ class Evaluation:
                 )
         if "labels" in self.needs and not (embeddings.labels >= 0).any():
             raise InputError(f"The evaluation {self.name!r} needs labels; all labels of this store are unknown.")
+        if "factors" in self.needs and not any(c.startswith("factor_") for c in embeddings.items.column_names):
+            raise InputError(
+                f"The evaluation {self.name!r} needs known factors of variation (columns factor_NAME of the items), as the "
+                "images `sprites` have; this store has none."
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from pydantic import ValidationError
@@ -130,7 +130,8 @@ def score_table(
         stores: label -> store, for example {"fc1": ..., "untrained": ..., "pca": ..., "pixels": ...}.
         names: registered evaluations, or `["all"]`.
         options: evaluation -> its options.
-        others: label -> the further stores that belong to this one, by variant.
+        others: label -> the further stores that belong to this one, by variant. An evaluation gets the variants that it
+            asks for and what is no variant; one that needs others to compare with gets the table's other stores too.
         keep: called with evaluation, label, options and scores of each; what it returns is added to the entry. It keeps
             what an entry has no room for, such as the items.
 
@@ -143,6 +144,7 @@ def score_table(
     """
     progress = progress or SILENT
     evaluations = {name: make_evaluation(name, (options or {}).get(name)) for name in resolve_names(names)}
+    variants = {variant for evaluation in evaluations.values() for variant in evaluation.variants()}
     entries = []
     with progress.task("Scoring", total=len(stores) * len(evaluations)) as task:
         for name, evaluation in evaluations.items():
@@ -152,7 +154,8 @@ def score_table(
                 task.note(f"{evaluation.title} of {label}")
                 began = time.perf_counter()
                 try:
-                    scores = evaluation.run(store, others=(others or {}).get(label), seed=seed)
+                    beside = _beside(evaluation, label, stores, (others or {}).get(label, {}), variants)
+                    scores = evaluation.run(store, others=beside, seed=seed)
                 except InputError as error:
                     scores = Scores({evaluation.primary: float("nan")}, caveats=[str(error)])
                 more = {"seconds": round(time.perf_counter() - began, 3)}
@@ -163,6 +166,19 @@ def score_table(
             if majority is not None:
                 entries.append(score_entry(name, majority, store="majority", options=used))
     return entries
+
+
+def _beside(
+    evaluation: Evaluation,
+    label: str,
+    stores: Mapping[str, Embeddings],
+    given: Mapping[str, Embeddings],
+    variants: Set[str],
+) -> dict[str, Embeddings]:
+    """What this evaluation of the store `label` sees beside it."""
+    siblings = {k: s for k, s in stores.items() if k != label} if "others" in evaluation.needs else {}
+    asked = evaluation.variants()
+    return siblings | {name: store for name, store in given.items() if name in asked or name not in variants}
 
 
 def _majority_of(scores: Scores) -> Scores | None:

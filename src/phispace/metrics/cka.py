@@ -10,7 +10,7 @@ representations of a few items are compared with each other, `centred_gram` keep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from phispace.errors import InputError
 from phispace.metrics.arrays import as_matrix
 
 
-def _pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def centred_pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Centred float64 copies, scaled to a largest absolute value of 1 (CKA does not change, overflow does)."""
     x, y = as_matrix(x), as_matrix(y, "y")
     if len(x) != len(y):
@@ -71,7 +71,7 @@ def linear_cka(x: Any, y: Any, debiased: bool = False) -> float:
     Raises:
         InputError: different numbers of items.
     """
-    x, y = _pair(x, y)
+    x, y = centred_pair(x, y)
     if len(x) < (4 if debiased else 2):
         return float("nan")
     hsic = _unbiased_hsic if debiased else _cross
@@ -95,9 +95,56 @@ def minibatch_cka(batches: Iterable[tuple[Any, Any]]) -> float:
     return _ratio(*sums.tolist())
 
 
+def minibatch_cka_matrix(batches: Iterable[Sequence[Any]]) -> np.ndarray:
+    """`minibatch_cka` of S representations with each other, float64 (S, S), 1 on the diagonal.
+
+    Each representation's Gram matrix of a batch is made once, whatever its width: memory holds S of (B, B).
+
+    Args:
+        batches: of each batch the S representations (B, D_s) of the same items, every time in the same order.
+
+    Returns:
+        `nan` in rows and columns of what does not vary; everywhere if no batch has 4 items.
+
+    Raises:
+        InputError: different numbers of items in a batch.
+    """
+    total, count = np.zeros((0, 0)), 0
+    for batch in batches:
+        count = len(batch)
+        if len({len(x) for x in batch}) > 1:
+            raise InputError(f"Items in a batch: {', '.join(str(len(x)) for x in batch)}; they must be the same items.")
+        if len(batch) and len(batch[0]) >= 4:
+            found = _hsic_matrix([_gram(x) for x in batch])
+            total = total + found if len(total) else found
+    if not len(total):
+        return np.full((count, count), np.nan)
+    own = np.sqrt(np.where(np.diagonal(total) > 0, np.diagonal(total), np.nan))
+    return np.asarray(total / own[:, None] / own)
+
+
+def _gram(x: Any) -> np.ndarray:
+    """Inner products (B, B) of the centred rows, float64, the diagonal set to zero."""
+    x = as_matrix(x).astype(np.float64)
+    x = x - x.mean(0)
+    gram = x @ x.T
+    np.fill_diagonal(gram, 0)
+    return gram
+
+
+def _hsic_matrix(grams: Sequence[np.ndarray]) -> np.ndarray:
+    """HSIC_1 (S, S) of Gram matrices (B, B) with zero diagonals."""
+    n = len(grams[0])
+    flat = np.stack([g.ravel() for g in grams])
+    rows = np.stack([g.sum(1) for g in grams])
+    whole = rows.sum(1)
+    product = np.outer(whole, whole) / ((n - 1) * (n - 2))
+    return np.asarray((flat @ flat.T + product - 2 / (n - 2) * (rows @ rows.T)) / (n * (n - 3)))
+
+
 def centred_gram(x: Any) -> np.ndarray:
     """The centred linear Gram matrix of x (N, D), float64 (N, N), scaled to a Frobenius norm of 1 (0 stays 0)."""
-    x, _ = _pair(x, x)
+    x, _ = centred_pair(x, x)
     gram = x @ x.T
     norm = np.linalg.norm(gram)
     return gram / norm if norm > 0 else gram
