@@ -19,5 +19,7 @@ REGISTRY = Registry(
         "density-clustering": "phispace.evaluation.density:DensityClustering",
         "separation": "phispace.evaluation.separation:Separation",
         "health": "phispace.evaluation.health:Health",
+        "robustness": "phispace.evaluation.robustness:Robustness",
+        "cka": "phispace.evaluation.cka:CKA",
     },
 )
