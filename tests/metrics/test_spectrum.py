@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from phispace.metrics.spectrum import effective_rank, per_dimension_std, singular_values, spectrum, stable_rank
+from phispace.metrics.spectrum import (
+    effective_rank,
+    participation_ratio,
+    per_dimension_std,
+    singular_values,
+    spectrum,
+    stable_rank,
+)
 
 
 def with_spectrum(sigma: list[float], n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -89,3 +96,22 @@ def test_deviation_per_dimension() -> None:
 def test_even_directions_have_unit_spread() -> None:
     x = np.random.default_rng(4).normal(size=(20_000, 64))
     assert per_dimension_std(x, normalise=True).mean() * 8 == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("r", [1, 5, 20])
+def test_rank_r_gaussians(r: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, r)) @ np.linalg.qr(rng.normal(size=(64, r)))[0].T + 3
+    assert effective_rank(x, centre=True) == pytest.approx(r, rel=0.02)
+    assert stable_rank(x, centre=True) == pytest.approx(r, rel=0.08)  # the largest of r equal values is above them
+    assert participation_ratio(x) == pytest.approx(r, rel=0.02)
+
+
+def test_participation_ratio_of_constructed_spectra() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 9)) * np.arange(1, 10)
+    variance = np.linalg.eigvalsh(np.cov(x.T))
+    assert participation_ratio(x) == pytest.approx(variance.sum() ** 2 / (variance**2).sum(), rel=1e-9)
+    assert participation_ratio(1e18 * x) == pytest.approx(participation_ratio(x), rel=1e-9)
+    for bad in (np.ones((5, 3)), np.zeros((0, 3)), np.full((4, 3), np.nan), np.ones((1, 3))):
+        assert np.isnan(participation_ratio(bad))

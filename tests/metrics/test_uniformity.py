@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phispace.errors import InputError
-from phispace.metrics.uniformity import alignment, uniformity
+from phispace.metrics.uniformity import alignment, class_alignment, uniformity
 
 
 @pytest.mark.parametrize("t", [1.0, 2.0])
@@ -68,3 +68,27 @@ def test_order_rotation_and_length_do_not_matter(seed: int, n: int, d: int) -> N
     turned = (x * rng.uniform(0.1, 10, (n, 1)))[rng.permutation(n)] @ np.linalg.qr(rng.normal(size=(d, d)))[0]
     assert uniformity(turned) == pytest.approx(uniformity(x), rel=1e-6, abs=1e-9)
     assert uniformity(x) <= 1e-12
+
+
+def test_class_alignment_is_the_mean_over_all_pairs_of_a_class() -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(40, 6)) + 0.5, rng.integers(-1, 4, 40)
+    z = x / np.linalg.norm(x, axis=1, keepdims=True)
+    by_item = []
+    for i in range(40):
+        others = [j for j in range(40) if j != i and y[j] == y[i] >= 0]
+        if others:
+            by_item.append(np.mean([((z[i] - z[j]) ** 2).sum() for j in others]))
+    assert class_alignment(x, y) == pytest.approx(np.mean(by_item), rel=1e-12)
+    assert class_alignment(x * rng.uniform(0.1, 10, (40, 1)), y) == pytest.approx(class_alignment(x, y), rel=1e-9)
+
+
+def test_class_alignment_of_degenerate_classes() -> None:
+    x = np.random.default_rng(6).normal(size=(6, 3))
+    assert np.isnan(class_alignment(x, np.arange(6)))
+    assert np.isnan(class_alignment(x, np.full(6, -1)))
+    assert np.isnan(class_alignment(np.zeros((4, 3)), np.zeros(4, int)))
+    assert np.isnan(class_alignment(np.full((4, 3), np.nan), np.zeros(4, int)))
+    assert class_alignment(np.tile(x[:1], (4, 1)), np.zeros(4, int)) == pytest.approx(0, abs=1e-12)
+    with_zero = np.concatenate([x, np.zeros((2, 3))])
+    assert class_alignment(with_zero, np.zeros(8, int)) == pytest.approx(class_alignment(x, np.zeros(6, int)))

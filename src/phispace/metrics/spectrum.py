@@ -1,7 +1,8 @@
 """The singular values of a representation: how many directions it uses.
 
 Sources: effective rank, Roy and Vetterli, EUSIPCO 2007, definition 1; RankMe, Garrido et al., ICML 2023
-(arXiv 2210.02885), equation 1; stable rank, Rudelson and Vershynin, J. ACM 2007.
+(arXiv 2210.02885), equation 1; stable rank, Rudelson and Vershynin, J. ACM 2007; participation ratio, Gao et al.,
+bioRxiv 214262, 2017, equation 3.
 """
 
 from __future__ import annotations
@@ -82,6 +83,21 @@ def stable_rank_of_spectrum(sigma: np.ndarray) -> float:
     if not len(sigma) or not sigma[0] > 0:
         return float("nan")
     return float(((sigma / sigma[0]) ** 2).sum())
+
+
+def participation_ratio(x: Any) -> float:
+    """(sum lambda)^2 / sum lambda^2 over the eigenvalues lambda of the covariance of x (N, D): the number of directions
+    that share the variance, from 1 to min(N - 1, D); `nan` if x does not vary or is not finite."""
+    x = as_matrix(x)
+    return participation_ratio_of_spectrum(singular_values(x, centre=True)) if np.isfinite(x).all() else float("nan")
+
+
+def participation_ratio_of_spectrum(sigma: np.ndarray) -> float:
+    """(sum sigma^2)^2 / sum sigma^4 of centred singular values; `nan` if all are zero."""
+    if not len(sigma) or not sigma[0] > 0:
+        return float("nan")
+    variance = (sigma / sigma[0]) ** 2
+    return float(variance.sum() ** 2 / (variance**2).sum())
 
 
 def spectrum(x: Any) -> np.ndarray:

@@ -5,9 +5,12 @@ Fixed images of train and val go through the encoder as it is. Written to metric
     health_std             mean over dimensions of the standard deviation of the vectors scaled to length sqrt(D)
                            (1 for directions spread evenly, 0 for collapsed ones)
     health_effective_rank  exp of the entropy of the singular values (RankMe, Garrido et al. 2023)
+    health_centred_rank    the same of the vectors minus their mean: in how many directions they vary
     health_uniformity      Wang and Isola 2020; about -4 when spread evenly, 0 when all are equal
     health_knn             accuracy of 20 cosine neighbours, train -> val; where labels are known
     health_NAME            what the method itself measures (`Method.measure`), for example active units
+
+The words are those of `phispace.metrics.collapse`, as in the evaluation `health`.
 """
 
 from __future__ import annotations
@@ -28,8 +31,6 @@ from phispace.randomness import rng
 from phispace.training.assemble import Plan
 
 _CHUNK = 256
-#: Under these the vectors are called collapsed.
-COLLAPSED_STD, COLLAPSED_RANK = 0.01, 1.1
 
 
 class Health:
@@ -58,7 +59,8 @@ class Health:
         with trainer.precision_plugin.forward_context():
             found = measure(method, self.plan.images, self.train, self.val)
             own = _own(method, self.plan.images, self.train)
-        self.verdict = method.verdict(own) or describe(found, method.encoder.width())
+        possible = min(len(self.train) - 1, method.encoder.width())
+        self.verdict = method.verdict(own) or describe(found, possible)
         return found | {f"health_{name}": value for name, value in own.items()}
 
 
@@ -76,6 +78,7 @@ def measure(method: Method, images: ImageSet, train: np.ndarray, val: np.ndarray
     result = {
         "health_std": float(per_dimension_std(vectors, normalise=True).mean() * math.sqrt(vectors.shape[1])),
         "health_effective_rank": effective_rank(vectors),
+        "health_centred_rank": effective_rank(vectors, centre=True),
         "health_uniformity": uniformity(vectors),
     }
     known, asked = train[images.labels[train] != UNKNOWN], val[images.labels[val] != UNKNOWN]
@@ -86,19 +89,16 @@ def measure(method: Method, images: ImageSet, train: np.ndarray, val: np.ndarray
     return result
 
 
-def describe(found: dict[str, float], width: int) -> str:
-    """The measurements in words; begins with COLLAPSED where they say so."""
-    std, rank = found["health_std"], found["health_effective_rank"]
-    numbers = f"effective rank {rank:.1f} of {width}, spread {std:.2f}"
-    if not (std == std and rank == rank):
-        return "The representation cannot be measured: its vectors are zero or not finite."
-    if std < COLLAPSED_STD:
-        return f"COLLAPSED: all images are mapped to nearly the same point ({numbers})."
-    if rank < COLLAPSED_RANK:
-        return f"COLLAPSED to a line: the vectors differ in one direction only ({numbers})."
-    if rank < 0.02 * width:
-        return f"The vectors use few of their dimensions ({numbers})."
-    return f"No collapse ({numbers})."
+def describe(found: dict[str, float], possible: int) -> str:
+    """The measurements in words.
+
+    Args:
+        found: as `measure` gives it.
+        possible: the highest rank that the vectors can have, min(N - 1, D).
+    """
+    from phispace.metrics.collapse import judge
+
+    return judge(found["health_std"], found["health_centred_rank"], possible).words
 
 
 def _features(method: Method, images: ImageSet, index: np.ndarray) -> np.ndarray:
