@@ -17,6 +17,7 @@ REGISTRY = Registry(
         "clustering": "phispace.evaluation.clustering:Clustering",
         "density-clustering": "phispace.evaluation.density:DensityClustering",
         "retrieval": "phispace.evaluation.retrieval:Retrieval",
+        "episodes": "phispace.evaluation.episodes:EpisodesEvaluation",
         "separation": "phispace.evaluation.separation:Separation",
         "health": "phispace.evaluation.health:Health",
         "intrinsic-dimension": "phispace.evaluation.intrinsic_dimension:IntrinsicDimension",

@@ -2,8 +2,8 @@
 
 As in the field (SCAN, Van Gansbeke et al., ECCV 2020, arXiv 2005.12320, section 3): as many clusters as classes, fitted
 on train without labels, test items go to the nearest centre, and clusters are matched to classes one to one on the
-items that are scored. That matching reads test labels; it is part of the metric and chooses nothing else. Of several starts
-(k-means++) the one of least inertia on train is kept. Where there is no train part, fitted on what is scored.
+items that are scored. That matching reads test labels; it is part of the metric and chooses nothing else. Of several
+starts (k-means++) the one of least inertia on train is kept. Where there is no train part, fitted on what is scored.
 """
 
 from __future__ import annotations
