@@ -106,7 +106,8 @@ def export_run(
         "result": run.record.get("result", {}),
     }
     encoder = config.get("encoder", {})
-    origin = Origin(str(encoder.get("name")), encoder.get("options", {}), method.task.classes, provenance)
+    options = {**encoder.get("options", {}), **method.encoder.appended}
+    origin = Origin(str(encoder.get("name")), options, method.task.classes, provenance)
     return export_encoder(method.encoder, out, origin, formats=formats, layer=layer, progress=progress)
 
 

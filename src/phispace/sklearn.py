@@ -123,6 +123,7 @@ class PhiTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         except InputError as error:
             raise EstimatorInputError(str(error)) from error
         self.encoder_name_ = config.encoder.name
+        self.encoder_options_ = {**config.encoder.options, **trained.encoder.appended}
         self.weights_ = {name: value.numpy().copy() for name, value in trained.encoder.state_dict().items()}
         self._n_features_out = trained.encoder.width(self.layer)
         self._network = trained.encoder
@@ -259,7 +260,7 @@ class PhiTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             channels, height, width = self.image_shape_
             side = max(_SMALLEST, height, width)
             with torch.random.fork_rng(devices=()):
-                network = build_encoder(self.encoder_name_, channels, side, **(self.encoder_options or {}))
+                network = build_encoder(self.encoder_name_, channels, side, **self.encoder_options_)
             network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in self.weights_.items()})
             self._network = network.eval()
         return self._network

@@ -10,9 +10,9 @@ from torchvision.models.resnet import BasicBlock
 from phispace.encoders import REGISTRY
 from phispace.encoders.base import Encoder, Normalise
 from phispace.encoders.build import build_encoder, count_parameters
+from phispace.encoders.upward import Upsample
 from phispace.errors import InputError
 from phispace.methods.decoders import Decoder, make_decoder, mirror
-from phispace.methods.decoders.reverse import Upsample
 
 SMALL = {"convnet4": {"width": 4, "dense": 16}, "convnet2": {"width": 4, "dense": 16}, "resnet18": {"width": 4}}
 SMALL |= {"speednet": {"widths": (8, 8)}, "mlp": {"hidden": (16, 8)}}

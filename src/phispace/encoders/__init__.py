@@ -9,6 +9,7 @@ REGISTRY = Registry(
         "convnet2": "phispace.encoders.convnet:ConvNet2",
         "speednet": "phispace.encoders.speednet:SpeedNet",
         "mlp": "phispace.encoders.mlp:MLP",
+        "autoencoder-2d": "phispace.encoders.autoencoder_2d:Autoencoder2D",
         "vae-simple": "phispace.encoders.vae_simple:VAESimple",
         "vae-deep": "phispace.encoders.vae_deep:VAEDeep",
         "vae-residual": "phispace.encoders.vae_residual:VAEResidual",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from phispace.encoders.sparse import Sparse, Sparsity
 from phispace.errors import InputError
 
 DEFAULT_LAYER = "features"
@@ -61,10 +62,14 @@ class Encoder(nn.Module):
     Networks that are not a plain sequence override `forward` and `layers`.
 
     Args of every encoder: `channels` (1 or 3), `size` (H = W in pixels); further options by keyword. `build_encoder`
-    gives every encoder one more option, `code`: see `append_code`.
+    gives every encoder two more options, `code` and `sparse`: see `append_code` and `append_sparsity`.
+
+    Attributes:
+        appended: options of `build_encoder` by which this network goes beyond what its class made.
     """
 
     stages: nn.ModuleDict
+    appended: dict[str, int | str]
     channels: int
     size: int
 
@@ -75,6 +80,7 @@ class Encoder(nn.Module):
         self.channels = channels
         self.size = size
         self.stages = nn.ModuleDict()
+        self.appended = {}
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -135,8 +141,29 @@ class Encoder(nn.Module):
         dense = nn.Linear(self.width(), width)
         nn.init.xavier_uniform_(dense.weight)
         nn.init.zeros_(dense.bias)
-        self.stages["trunk"] = self.stages.pop(DEFAULT_LAYER)
-        self.stages[DEFAULT_LAYER] = dense
+        self._append("trunk", dense)
+        self.appended["code"] = width
+
+    def append_sparsity(self, keep: Sparsity) -> None:
+        """End in a layer that sets negative values (`relu`) or all but the k largest to 0; what was `features` is then
+        `dense`.
+
+        Raises:
+            InputError: k is not below the width, or the encoder ends so already.
+        """
+        if "sparse" in self.appended:
+            raise InputError(f"{type(self).__name__} ends in a sparse code already ({self.appended['sparse']}).")
+        if keep != "relu" and keep >= self.width():
+            raise InputError(
+                f"A code that keeps {keep} values must have more than that; {type(self).__name__} has {self.width()}. "
+                "Set encoder.code to a larger width, or keep fewer."
+            )
+        self._append("dense", Sparse(keep))
+        self.appended["sparse"] = keep
+
+    def _append(self, name: str, last: nn.Module) -> None:
+        self.stages[name] = self.stages.pop(DEFAULT_LAYER)
+        self.stages[DEFAULT_LAYER] = last
 
     def decoder(self) -> nn.Module | None:
         """The decoder that was published with this network: codes (B, D) -> (B, C, H, W) before the last sigmoid.

@@ -13,10 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from phispace.encoders import REGISTRY
 from phispace.encoders.base import DEFAULT_LAYER, Encoder
 from phispace.encoders.options import Count
+from phispace.encoders.sparse import Sparsity
 from phispace.errors import InputError
-
-CODE = "code"
-"""The option of every encoder: width of a linear layer at its end, or None for the encoder's own features."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,12 @@ class Option:
     default: Any
 
 
+APPENDED = {"code": Option(Count | None, None), "sparse": Option(Sparsity | None, None)}
+"""Options of every encoder: a linear code of that width at its end; one that is sparse."""
+
+
 def encoder_options(name: str) -> dict[str, Option]:
-    """Options of an encoder: the keyword-only arguments of its class, and `code`.
+    """Options of an encoder: the keyword-only arguments of its class, and `APPENDED`.
 
     Raises:
         InputError: no such encoder.
@@ -37,8 +39,7 @@ def encoder_options(name: str) -> dict[str, Option]:
     hints = get_type_hints(start, include_extras=True)
     parameters = inspect.signature(start).parameters.values()
     own = {p.name: Option(hints[p.name], p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
-    own.setdefault(CODE, Option(Count | None, None))
-    return own
+    return {**own, **{key: option for key, option in APPENDED.items() if key not in own}}
 
 
 def build_encoder(name: str, channels: int, size: int, **options: Any) -> Encoder:
@@ -48,17 +49,21 @@ def build_encoder(name: str, channels: int, size: int, **options: Any) -> Encode
         name: a registered name.
         channels, size: of the images.
         options: see the encoder's class; lists are taken for tuples. `code` ends any encoder in a linear layer of that
-            many values (see `Encoder.append_code`), unless its class takes a `code` itself.
+            many values (see `Encoder.append_code`), unless its class takes a `code` itself; `sparse` ends it in one
+            that sets most values to 0 (see `Encoder.append_sparsity`).
 
     Raises:
         InputError: no such encoder or option, or a value of the wrong type or outside its range.
     """
     checked = check_options(name, options)
     kind = REGISTRY.get(name)
-    code = None if CODE in inspect.signature(kind.__init__).parameters else checked.pop(CODE, None)
+    own = inspect.signature(kind.__init__).parameters
+    appended = {key: checked.pop(key, None) for key in APPENDED if key not in own}
     encoder: Encoder = kind(channels, size, **checked)
-    if code is not None:
-        encoder.append_code(code)
+    if appended.get("code") is not None:
+        encoder.append_code(appended["code"])
+    if appended.get("sparse") is not None:
+        encoder.append_sparsity(appended["sparse"])
     return encoder
 
 

@@ -6,6 +6,10 @@ REGISTRY = Registry(
     "methods",
     {
         "supervised": "phispace.methods.supervised:Supervised",
+        "autoencoder": "phispace.methods.autoencoder:Autoencoder",
+        "denoising-autoencoder": "phispace.methods.denoising_autoencoder:DenoisingAutoencoder",
+        "sparse-autoencoder": "phispace.methods.sparse_autoencoder:SparseAutoencoder",
+        "greedy-layerwise": "phispace.methods.greedy_layerwise:GreedyLayerwise",
         "vae": "phispace.methods.vae:VAE",
         "beta-vae": "phispace.methods.beta_vae:BetaVAE",
         "beta-tcvae": "phispace.methods.beta_tcvae:BetaTCVAE",

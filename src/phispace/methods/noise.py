@@ -4,8 +4,8 @@
     gaussian          x + level · scale · ε, ε standard normal
     salt-and-pepper   each value is set with probability `level` to the lowest or the highest one, each half the time
 
-Source: Vincent et al., "Stacked Denoising Autoencoders", JMLR 11, 2010, section 3.3. Draws are torch's global ones,
-which training seeds at every step.
+Source: Vincent et al., "Stacked Denoising Autoencoders", JMLR 11, 2010, section 3.3. Draws come from a generator, or
+are torch's global ones, which training seeds at every step.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ def corrupt(
         level: share of the values (masking, salt-and-pepper), or standard deviation in units of `scale` (gaussian).
         low, high: what salt and pepper put there.
         scale: unit of the Gaussian noise; broadcast over x.
+        rng: a CPU generator; None for torch's global one of the device.
     """
     if level == 0:
         return x
+    drawn = torch.empty_like(x, device=None if rng is None else "cpu")
     if noise == "gaussian":
-        return x + torch.randn_like(x) * level * scale
-    hit = torch.rand_like(x) < level
+        return x + drawn.normal_(generator=rng).to(x.device) * level * scale
+    share = drawn.uniform_(generator=rng).to(x.device)
     if noise == "masking":
-        return x.masked_fill(hit, 0.0)
-    pepper = torch.rand_like(x) < 0.5
-    ends = torch.where(pepper, torch.as_tensor(low, dtype=x.dtype), torch.as_tensor(high, dtype=x.dtype))
-    return torch.where(hit, ends, x)
+        return torch.where(share < level, torch.zeros((), dtype=x.dtype, device=x.device), x)
+    ends = torch.where(share < level / 2, torch.as_tensor(low, dtype=x.dtype), torch.as_tensor(high, dtype=x.dtype))
+    return torch.where(share < level, ends, x)

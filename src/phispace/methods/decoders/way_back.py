@@ -11,9 +11,11 @@ from torchvision.models.resnet import BasicBlock
 
 from phispace.encoders.base import Encoder
 from phispace.encoders.convolution import Conv3x3
+from phispace.encoders.sparse import Sparse
+from phispace.encoders.upward import Unflatten, Upsample
 from phispace.errors import InputError
 from phispace.methods.decoders.decoder import Decoder, Output, make_decoder
-from phispace.methods.decoders.reverse import Unflatten, Upsample, spread, weighted
+from phispace.methods.decoders.reverse import spread, weighted
 from phispace.methods.decoders.way_down import Step, way_down
 
 ACTIVATIONS = (
@@ -22,7 +24,7 @@ ACTIVATIONS = (
 )  # fmt: skip
 NORMALISATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 OVER_THE_MAP = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-LEFT_OUT = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.LocalResponseNorm)
+LEFT_OUT = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.LocalResponseNorm, Sparse)
 
 
 def mirror(encoder: Encoder, *, output: Output = "sigmoid") -> Decoder:
