@@ -16,9 +16,8 @@ from pydantic import Field
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import Part, by_id, paired
+from phispace.evaluation.protocol import by_id, in_all, paired
 from phispace.metrics.lidar import lidar
-from phispace.metrics.separation import sample_items
 from phispace.metrics.uniformity import alignment
 from phispace.randomness import rng
 
@@ -30,9 +29,9 @@ class LidarConfig(EvaluationConfig):
     """Options of LiDAR."""
 
     view: str = Field("crop-flip", min_length=1, description="the augmentation that draws the views")
-    views: int = Field(4, ge=2, le=100, description="views of each image; each is an extraction of the test part")
+    views: int = Field(10, ge=2, le=100, description="views of each image; the paper has 10 to 100, mostly 50")
     delta: float = Field(1e-4, gt=0, description="added to the views' covariance, relative to its mean diagonal")
-    max_items: int = Field(5000, ge=2, description="at most so many items, drawn at random (the paper's 1,000 or more)")
+    n: int = Field(1000, ge=2, description="at most so many test items, always the same ones; 1,000 as in the paper")
 
 
 class LiDAR(Evaluation):
@@ -41,12 +40,13 @@ class LiDAR(Evaluation):
     name: ClassVar[str] = "lidar"
     title: ClassVar[str] = "LiDAR over views"
     reference: ClassVar[str] = "Thilak et al., ICLR 2024 (arXiv 2312.04000), equations 1 to 4"
+    needs: ClassVar[frozenset[str]] = frozenset({"test"})
     primary: ClassVar[str] = "lidar"
     Config: ClassVar[type[EvaluationConfig]] = LidarConfig
     config: LidarConfig
 
     def variants(self) -> Mapping[str, str]:
-        return {f"view/{self.config.view}/{k}": "test" for k in range(self.config.views)}
+        return {f"view/{self.config.view}/{k}": f"test:{self.config.n}" for k in range(self.config.views)}
 
     def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
         """See the base; the stores of `variants` are views of the same images, paired by id."""
@@ -61,7 +61,12 @@ class LiDAR(Evaluation):
                 "its views; a foreign store has none."
             )
             return Scores(metrics, {}, {"views": len(found)}, [reason], {})
-        views, n_there = _common(embeddings, found, self.config.max_items, seed)
+        if len({store.dim for store in found}) != 1:
+            widths = ", ".join(str(s.dim) for s in found)
+            raise InputError(f"The stores of the views have {widths} dimensions; one encoder's are expected.")
+        test = by_id(embeddings, "test")
+        part = in_all(test, found, self.config.n, rng(seed, "lidar items"))
+        views = [paired(part, store)[1] for store in found]
         n, dim = views[0].shape
         result = lidar(views, self.config.delta)
         metrics["lidar"], metrics["lidar_corrected"] = result.lidar, result.corrected
@@ -71,36 +76,21 @@ class LiDAR(Evaluation):
             metrics,
             {},
             {"items": n, "views": len(views)},
-            _caveats(metrics, n, n_there, dim, len(views)),
+            _caveats(metrics, n, len(test), dim, len(views)),
             {"views": wanted, "eigenvalues": [float(v) for v in result.eigenvalues[:256] if np.isfinite(v)]},
         )
-
-
-def _common(embeddings: Embeddings, found: list[Embeddings], most: int, seed: int) -> tuple[list[np.ndarray], int]:
-    """Vectors (n, D) of each view of at most so many of the items that all stores have; and how many they have."""
-    if len({store.dim for store in found}) != 1:
-        widths = ", ".join(str(s.dim) for s in found)
-        raise InputError(f"The stores of the views have {widths} dimensions; one encoder's are expected.")
-    part = by_id(embeddings)
-    for store in found:
-        part = _kept(part, paired(part, store)[0])
-    chosen = sample_items(len(part), most, rng(seed, "lidar items"))
-    drawn = _kept(part, chosen)
-    return [paired(drawn, store)[1] for store in found], len(part)
-
-
-def _kept(part: Part, index: np.ndarray) -> Part:
-    return Part(part.x[index], part.y[index], part.ids[index])
 
 
 def _caveats(metrics: Mapping[str, float], n: int, n_there: int, dim: int, views: int) -> list[str]:
     caveats = []
     if n < n_there:
-        caveats.append(f"Of {n:,} items drawn from {n_there:,}.")
+        caveats.append(f"Of {n:,} of {n_there:,} test items.")
     if np.isnan(metrics["lidar"]):
         caveats.append(f"Undefined: of {n:,} common items all vectors are equal, or all views of an item are.")
     elif np.isnan(metrics["lidar_corrected"]):
-        caveats.append("lidar_corrected is undefined: items do not differ more than the views of one item do.")
+        caveats.append(
+            "lidar_corrected is undefined: in no direction do items differ more than the noise of their views explains."
+        )
     if np.isnan(metrics["alignment"]):
         caveats.append("Alignment is undefined: no item has two views with a direction.")
     if views < PAPERS_VIEWS and not np.isnan(metrics["lidar"]):

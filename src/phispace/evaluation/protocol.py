@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,6 +81,17 @@ def paired(part: Part, other: Embeddings) -> tuple[np.ndarray, np.ndarray]:
     place = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(len(part), np.int64)
     mine = np.flatnonzero(other.ids[place] == part.ids) if len(order) else np.zeros(0, np.int64)
     return mine, np.asarray(other.vectors[place[mine]], np.float32)
+
+
+def in_all(part: Part, stores: Iterable[Embeddings], most: int, draws: np.random.Generator) -> Part:
+    """The items of a part that all of these stores have too, by id; of more than `most` a random draw."""
+    keep = np.ones(len(part), bool)
+    for store in stores:
+        keep &= np.isin(part.ids, store.ids)
+    index = np.flatnonzero(keep)
+    if len(index) > most:
+        index = np.sort(draws.choice(index, most, replace=False))
+    return Part(part.x[index], part.y[index], part.ids[index])
 
 
 def labelled_parts(embeddings: Embeddings) -> Parts:

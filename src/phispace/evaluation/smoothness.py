@@ -24,11 +24,10 @@ from phispace.embeddings.store import UNKNOWN, Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
 from phispace.evaluation.items import Items
-from phispace.evaluation.protocol import Part, by_id, paired
+from phispace.evaluation.protocol import Part, by_id, in_all, paired
 from phispace.metrics.intervals import bootstrap_mean
 from phispace.metrics.knn import Metric, nearest
 from phispace.metrics.partners import partners
-from phispace.metrics.separation import sample_items
 from phispace.randomness import rng
 
 NAN = float("nan")
@@ -36,11 +35,19 @@ _PAIRS = 16  # random partners of each item, for the distance of two random item
 
 
 @dataclass(frozen=True)
-class _Place:
-    """At one place of the way: shares (n,) of the neighbours, and of all items, that have either class."""
+class _Pairs:
+    """Two images each that are mixed, (n,): their ids and classes."""
 
-    agreement: np.ndarray
-    chance: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    first_class: np.ndarray
+    second_class: np.ndarray
+
+    def chance(self, classes: np.ndarray) -> np.ndarray:
+        """Share (n,) of items of these classes that have one of the two."""
+        share = np.bincount(classes, minlength=1 + int(max(self.first_class.max(), self.second_class.max())))
+        both = share[self.first_class] + share[self.second_class]
+        return np.asarray(np.where(self.first_class == self.second_class, both / 2, both) / len(classes))
 
 
 class SmoothnessConfig(EvaluationConfig):
@@ -55,7 +62,7 @@ class SmoothnessConfig(EvaluationConfig):
     )
     k: int = Field(10, ge=1, description="neighbours that are asked on the way")
     metric: Metric = Field("cosine", description="distance of the neighbours: cosine or euclidean")
-    max_items: int = Field(2000, ge=2, description="at most so many test items, drawn at random")
+    n: int = Field(1000, ge=2, description="at most so many test items, always the same ones")
 
 
 class Smoothness(Evaluation):
@@ -70,10 +77,13 @@ class Smoothness(Evaluation):
     config: SmoothnessConfig
 
     def variants(self) -> Mapping[str, str]:
-        return dict.fromkeys([*self.config.changes, *(f"mix/{t:g}" for t in self.config.mixes)], "test")
+        return dict.fromkeys(
+            [*self.config.changes, *(f"mix/{t:g}" for t in self.config.mixes)], f"test:{self.config.n}"
+        )
 
     def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
-        """See the base; the stores of `variants` are those of the same test images, changed."""
+        """See the base; the stores of `variants` are those of the same test images, changed. Partners are those among
+        all test items of `embeddings`, which must therefore be all that the images have."""
         self.check_needs(embeddings)
         there = {name: store for name, store in (others or {}).items() if name in self.variants()}
         for name, store in there.items():
@@ -83,9 +93,8 @@ class Smoothness(Evaluation):
                     "are expected."
                 )
         test = by_id(embeddings, "test")
-        chosen = sample_items(len(test), self.config.max_items, rng(seed, "smoothness items"))
-        part = Part(test.x[chosen], test.y[chosen], test.ids[chosen])
-        caveats = [] if len(part) == len(test) else [f"Of {len(part):,} test items drawn from {len(test):,}."]
+        part = in_all(test, there.values(), self.config.n, rng(seed, "smoothness items"))
+        caveats = [f"Of {len(part):,} of {len(test):,} test items."] if 0 < len(part) < len(test) else []
         missing = [name for name in self.variants() if name not in there]
         if missing and there:
             caveats.append(f"Without {', '.join(missing)}, of which there are no stores.")
@@ -103,34 +112,25 @@ class Smoothness(Evaluation):
     def _changes(self, part: Part, there: Mapping[str, Embeddings], seed: int, caveats: list[str]) -> Scores:
         """`smoothness` and `change`, per change in details."""
         metrics = {"smoothness": NAN, "change": NAN}
-        named = [name for name in self.config.changes if name in there]
-        if not named:
+        moved = {name: _lengths(paired(part, there[name])[1], part.x) for name in self.config.changes if name in there}
+        apart = _random_distance(part.x, rng(seed, "smoothness pairs"))
+        if not moved or not len(part):
             caveats.append(
                 "Smoothness is undefined: there are no stores of the slightly changed images. A run's are extracted "
                 "anew; a foreign store has none."
             )
-            return Scores(metrics)
-        apart = _random_distance(part.x, rng(seed, "smoothness pairs"))
-        moved: dict[str, np.ndarray] = {}
-        both = np.ones(len(part), bool)
-        for name in named:
-            mine, x = paired(part, there[name])
-            moved[name] = np.full(len(part), NAN)
-            moved[name][mine] = _lengths(x, part.x[mine])
-            both &= np.isfinite(moved[name])
-        if not apart > 0 or not both.any():
-            why = "no item has all of its changes" if apart > 0 else "all vectors are equal"
-            caveats.append(f"Smoothness is undefined: {why}.")
-            return Scores(metrics)
-        if not both.all():
-            caveats.append(f"{(~both).sum():,} items without all of the changed stores are left out.")
-        relative = np.mean([m[both] for m in moved.values()], axis=0) / apart
-        metrics = {"smoothness": float((1 - relative).mean()), "change": float(relative.mean())}
-        interval = {}
-        if both.sum() > 1:
-            interval["smoothness"] = bootstrap_mean(1 - relative, rng(seed, "interval", self.name))
-        each = {name: float(m[both].mean() / apart) for name, m in moved.items()}
-        return Scores(metrics, interval, details=each, items=Items(part.ids[both], {"smoothness": 1 - relative}))
+        elif not apart > 0:
+            caveats.append("Smoothness is undefined: all vectors are equal, or there is only one.")
+        else:
+            items = 1 - np.mean(list(moved.values()), axis=0) / apart
+            metrics = {"smoothness": float(items.mean()), "change": float(1 - items.mean())}
+            return Scores(
+                metrics,
+                {"smoothness": bootstrap_mean(items, rng(seed, "interval", self.name))},
+                details={name: float(lengths.mean() / apart) for name, lengths in moved.items()},
+                items=Items(part.ids, {"smoothness": items}),
+            )
+        return Scores(metrics)
 
     def _way(self, part: Part, test: Part, there: Mapping[str, Embeddings], caveats: list[str]) -> Scores:
         """`path`, `path_ends` and `path_chance`, per place in details."""
@@ -138,48 +138,35 @@ class Smoothness(Evaluation):
         mixed = {t: there[f"mix/{t:g}"] for t in self.config.mixes if f"mix/{t:g}" in there}
         known = test.y != UNKNOWN
         gallery = Part(test.x[known], test.y[known], test.ids[known])
-        if not mixed:
+        with_whom = partners(test.ids)[np.searchsorted(test.ids, part.ids)]
+        kept = (part.y != UNKNOWN) & (test.y[with_whom] != UNKNOWN)
+        if not mixed or not len(part):
             caveats.append("The path is undefined: there are no stores of mixed images.")
             return Scores(metrics)
-        if len(gallery) < self.config.k + 2:
+        if len(gallery) < self.config.k + 2 or not kept.any():
             caveats.append(
-                f"The path is undefined: {len(gallery)} labelled test items; {self.config.k + 2} or more are needed."
+                f"The path is undefined: {len(gallery)} labelled test items, of which {kept.sum()} have a labelled "
+                f"partner; {self.config.k + 2} or more are needed."
             )
             return Scores(metrics)
-        found = [self._place(part, gallery, store) for store in mixed.values()]
-        ends = self._place(part, gallery, next(iter(mixed.values())), unmixed=True)
-        if not len(ends.agreement):
-            caveats.append("The path is undefined: no test item and its partner are both labelled.")
-            return Scores(metrics)
-        by_place = {f"{t:g}": float(place.agreement.mean()) for t, place in zip(mixed, found, strict=True)}
-        metrics["path"] = float(np.mean(list(by_place.values())))
-        metrics["path_ends"] = float(ends.agreement.mean())
-        metrics["path_chance"] = float(ends.chance.mean())
-        return Scores(metrics, details={"0": metrics["path_ends"], **by_place})
+        pairs = _Pairs(part.ids[kept], test.ids[with_whom[kept]], part.y[kept], test.y[with_whom[kept]])
+        codes = {f"{t:g}": paired(part, store)[1][kept] for t, store in mixed.items()}
+        found = {t: float(self._agreement(x, pairs, gallery).mean()) for t, x in codes.items()}
+        metrics["path"] = float(np.mean(list(found.values())))
+        metrics["path_ends"] = float(self._agreement(part.x[kept], pairs, gallery).mean())
+        metrics["path_chance"] = float(pairs.chance(gallery.y).mean())
+        return Scores(metrics, details={"0": metrics["path_ends"], **found})
 
-    def _place(self, part: Part, gallery: Part, mixed: Embeddings, unmixed: bool = False) -> _Place:
-        """Neighbours' classes at one place of the way: of the mixtures, or of the images themselves."""
-        whole = by_id(mixed, "test")
-        mine, x = paired(part, mixed)
-        at = np.searchsorted(whole.ids, part.ids[mine])
-        with_whom = partners(whole.ids)[at] if len(whole) else at
-        pairs = np.stack([part.y[mine], whole.y[with_whom]], axis=1)
-        kept = (pairs != UNKNOWN).all(1)
-        if not kept.any():
-            return _Place(np.zeros(0), np.zeros(0))
-        pairs, mine = pairs[kept], mine[kept]
-        queries = part.x[mine] if unmixed else x[kept]
-        position = nearest(queries, gallery.x, self.config.k + 2, self.config.metric)[1]
-        own, theirs = part.ids[mine], whole.ids[with_whom[kept]]
+    def _agreement(self, x: np.ndarray, pairs: _Pairs, gallery: Part) -> np.ndarray:
+        """Share (n,) of the k nearest of the gallery, the two images themselves left out, that have either class."""
+        position = nearest(x, gallery.x, self.config.k + 2, self.config.metric)[1]
         names = gallery.ids[position]
-        allowed = (names != own[:, None]) & (names != theirs[:, None])
+        allowed = (names != pairs.first[:, None]) & (names != pairs.second[:, None])
         # The first k of those that are allowed; of k + 2 at most two are not.
-        first = allowed & (np.cumsum(allowed, axis=1) <= self.config.k)
-        hit = (gallery.y[position][:, :, None] == pairs[:, None, :]).any(2)
-        counts = np.bincount(gallery.y)
-        counts = np.pad(counts, (0, max(0, int(pairs.max()) + 1 - len(counts))))
-        either = counts[pairs[:, 0]] + np.where(pairs[:, 0] == pairs[:, 1], 0, counts[pairs[:, 1]])
-        return _Place((hit & first).sum(1) / first.sum(1), either / len(gallery))
+        used = allowed & (np.cumsum(allowed, axis=1) <= self.config.k)
+        classes = gallery.y[position]
+        either = (classes == pairs.first_class[:, None]) | (classes == pairs.second_class[:, None])
+        return np.asarray((either & used).sum(1) / used.sum(1))
 
 
 def _lengths(a: np.ndarray, b: np.ndarray) -> np.ndarray:

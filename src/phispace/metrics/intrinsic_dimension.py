@@ -3,7 +3,8 @@
 Both estimators look at the distances to near neighbours, assume that the density hardly changes within them, and do not
 depend on scale or rotation. Towards many dimensions they fall short, because near neighbours are then far: of 4,000
 items uniform in a ball of 5, 10, 20 and 50 dimensions TwoNN finds 4.7, 8.9, 16.5 and 33, the likelihood 4.7, 8.8, 15.6
-and 31. Above ten or so only comparisons at equal n are meant.
+and 31. Above ten or so only comparisons at equal n are meant. Items on a regular lattice (every combination of factors
+rendered once) break the assumption, and the numbers are then far too high.
 
 Sources: TwoNN, Facco et al., Scientific Reports 7, 2017, equation 5; the likelihood of k neighbours, Levina and Bickel,
 NIPS 2004, equations 8 to 10; its average over the items as MacKay and Ghahramani correct it, 2005 (note on the web).

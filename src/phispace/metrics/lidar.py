@@ -84,13 +84,13 @@ def lidar(views: Sequence[np.ndarray], delta: float = 1e-4) -> Lidar:
 def _noise_edge(n: int, q: int, d: int) -> float:
     """What no eigenvalue of W^-1/2 B W^-1/2 reaches where items do not differ at all.
 
-    The upper end, for large n and D, of Wachter's distribution over q (Annals of Statistics 1980), raised by 2 D^(-2/3)
+    The upper end, for large n and D, of Wachter's distribution over q (Annals of Statistics 1980), raised by 4 D^(-2/3)
     of itself, since the largest of D values scatters about that end by a share of the order D^(-2/3) (Tracy and Widom).
     """
     a, b = d / (n - 1), d / (n * (q - 1))
     if b >= 1:
         return float("inf")
-    return float((1 + 2 * d ** (-2 / 3)) * ((1 + np.sqrt(a + b - a * b)) / (1 - b)) ** 2 / q)
+    return float((1 + 4 * d ** (-2 / 3)) * ((1 + np.sqrt(a + b - a * b)) / (1 - b)) ** 2 / q)
 
 
 def _whitened(between: np.ndarray, within: np.ndarray) -> np.ndarray:

@@ -1,0 +1,96 @@
+"""What makes a representation good, as Bengio, Courville and Vincent list it, and which score measures each prior.
+
+Each measure has two controls, constructed stores that must score low and high; their scores are the ends of its scale:
+
+    position = (value - low) / (high - low)
+
+0 is the low control, 1 the high one. Positions of different priors do not compare with one another: halfway between
+noise and a curve is not halfway between chance and a perfect tree. Read along one prior, across representations; higher
+is not always better either (a code of one dimension is the most concentrated one). Source of the priors: IEEE TPAMI
+2013 (arXiv 1206.5538), section 3.1; the measures are ours, and the evaluations' pages say what they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Prior:
+    """One prior and its measure.
+
+    Attributes:
+        title: the prior.
+        evaluation, metric: the score that measures it.
+        measure: the measure in a few words.
+        low, high: scores of the two controls; a name is another metric of the same entry.
+        low_control, high_control: what such a representation is, in a few words.
+    """
+
+    title: str
+    evaluation: str
+    metric: str
+    measure: str
+    low: float | str
+    high: float | str
+    low_control: str
+    high_control: str
+
+    def value(self, entry: Mapping[str, Any]) -> float:
+        """The score; `nan` where undefined."""
+        return _number(entry, self.metric)
+
+    def position(self, entry: Mapping[str, Any], value: float | None = None) -> float:
+        """Where the score (or another value, such as an interval's end) stands between the controls; `nan` where
+        undefined. Nothing is cut off: beyond the low control it is below 0."""
+        low, high = (_number(entry, end) if isinstance(end, str) else end for end in (self.low, self.high))
+        value = self.value(entry) if value is None else value
+        return (value - low) / (high - low) if high > low else math.nan
+
+
+def _number(entry: Mapping[str, Any], metric: str) -> float:
+    value = (entry.get("metrics") or {}).get(metric)
+    return math.nan if value is None else float(value)
+
+
+PRIORS: tuple[Prior, ...] = (
+    Prior(
+        "Smoothness", "smoothness", "smoothness", "codes stay under small changes",
+        0.0, 1.0, "as far as another image", "code unchanged",
+    ),
+    Prior(
+        "Smoothness on the way", "smoothness", "path", "classes met between two images",
+        "path_chance", 1.0, "any class", "only the two classes",
+    ),
+    Prior(
+        "Sparsity", "sparsity", "hoyer", "Hoyer's sparsity",
+        0.0, 1.0, "all values equally large", "one value per image",
+    ),
+    Prior(
+        "Manifold", "manifold", "concentration", "dimensions fewer than noise has",
+        0.0, 1.0, "fills the space like noise", "a single point or curve",
+    ),
+    Prior(
+        "Natural clusters", "clustering", "ari", "adjusted Rand index of k-means",
+        0.0, 1.0, "clusters at random", "clusters are the classes",
+    ),
+    Prior(
+        "Hierarchy", "hierarchy", "dendrogram_purity", "dendrogram against the class tree",
+        "purity_chance", 1.0, "classes placed at random", "the tree itself",
+    ),
+    Prior(
+        "Disentanglement", "dci", "disentanglement", "DCI: one factor a dimension",
+        0.0, 1.0, "each dimension serves all", "each serves one factor",
+    ),
+    Prior(
+        "Shared factors", "shared-factors", "gain", "accuracy on other images' labels",
+        0.0, 1.0, "their commonest class", "no error",
+    ),
+    Prior(
+        "Semi-supervision", "few-labels", "area", "area under the few-label curve",
+        "majority", 1.0, "the commonest class", "no error with one label",
+    ),
+)  # fmt: skip
