@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from phispace.embeddings.store import Embeddings
 from phispace.errors import DataError, InputError
 from phispace.registry import registry
+from phispace.run import Run
+from phispace.studies.runner import run_study
 from phispace.studies.steps import STEPS, get_step
 from phispace.studies.study import SCALES, load, parse
 
@@ -83,3 +88,25 @@ def test_a_file_that_is_no_study_is_refused(tmp_path) -> None:
         load(str(tmp_path / "none.toml"))
     with pytest.raises(InputError, match="Did you mean quickstart"):
         load("quickstrat")
+
+
+def test_a_training_may_be_on_further_images(tmp_path: Path) -> None:
+    source = tmp_path / "two.toml"
+    source.write_text(
+        'title = "t"\nquestion = "q"\nimages = "digits"\n\n[others]\nforms = "sprites"\n\n'
+        "[limit]\nsmoke = { train = 60, val = 20, test = 20 }\n\n"
+        '[[step]]\ndo = "train"\nid = "a"\nepochs = 1\n\n'
+        '[[step]]\ndo = "train"\nid = "b"\non = "forms"\nepochs = 1\nsettings = ["method.batch_size=20"]\n\n'
+        '[[step]]\ndo = "embed"\nid = "stores"\nrun = "b"\nbaselines = ["pixels"]\n'
+    )
+    study = load(str(source))
+    run_study(study, out=tmp_path / "out", scale="smoke")
+    ran = [Run.open(tmp_path / "out" / "runs" / k).record["images"]["name"] for k in "ab"]
+    assert ran == ["digits", "sprites"]
+    store = Embeddings.open(tmp_path / "out" / "embeddings" / "stores" / "pixels")
+    assert store.manifest["feature_shape"][1] == 64
+
+
+def test_images_that_are_not_declared_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'mnist', which are not among \[others\]: there are none"):
+        parse({"title": "t", "question": "q", "images": "digits", "step": [{"do": "train", "on": "mnist"}]}, "x")

@@ -7,5 +7,6 @@ REGISTRY = Registry(
     {
         "quickstart": "phispace.studies.declared:quickstart",
         "supervised-tsne": "phispace.studies.declared:supervised_tsne",
+        "few-labels": "phispace.studies.declared:few_labels",
     },
 )

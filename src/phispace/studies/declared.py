@@ -13,3 +13,8 @@ def quickstart() -> Study:
 def supervised_tsne() -> Study:
     """A supervised network on CIFAR-10: what its dense layer represents, its map, and its film over training."""
     return shipped("supervised-tsne")
+
+
+def few_labels() -> Study:
+    """Few labelled and many unlabelled images (synthetic cells, or yours): labels alone against an autoencoder's codes."""
+    return shipped("few-labels")

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ class Context:
     Attributes:
         out: the study's directory.
         load: loads the images; called once, when first needed.
+        others: key -> loads one of the study's further image sets.
         scale, seed: as asked.
         results: what earlier steps found, by their ids.
         progress: shows what is being done.
@@ -45,10 +46,20 @@ class Context:
     progress: Progress
     training: Mapping[str, Any] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: Mapping[str, Callable[[], ImageSet]] = field(default_factory=dict)
+    _loaded: dict[str, ImageSet] = field(default_factory=dict)
 
     @cached_property
     def images(self) -> ImageSet:
         return self.load()
+
+    def images_named(self, key: str | None) -> ImageSet:
+        """One of the study's further image sets, loaded once; None is the study's own."""
+        if key is None:
+            return self.images
+        if key not in self._loaded:
+            self._loaded[key] = self.others[key]()
+        return self._loaded[key]
 
     def result(self, identity: str) -> dict[str, Any]:
         """What the step of this id found."""
@@ -123,7 +134,12 @@ def run_study(
 
     if out.exists() and not (out / "study.json").exists() and (out.is_file() or any(out.iterdir())):
         raise RunError(f"{out} exists and holds no study; choose another --out.")
-    context = Context(out, loaded, scale, seed, progress, dict(training or {}))
+
+    def further(name: str) -> ImageSet:
+        return study.limited(load_images(name, data_dir=data_dir, size=study.size, progress=progress), scale)
+
+    others = {key: partial(further, name) for key, name in study.others.items()}
+    context = Context(out, loaded, scale, seed, progress, dict(training or {}), others=others)
     # The images come before the directory: where they are missing, nothing is left behind.
     identity = {"study": study.name, "scale": scale, "seed": seed, "fingerprint": context.images.fingerprint}
     with lock_directory(out):
@@ -133,7 +149,9 @@ def run_study(
         digests: dict[str, str] = {}
         for number, (table, step, options) in enumerate(plans):
             name = table["id"]
-            digests[name] = _digest(table, digests, base)
+            key = table.get("on")
+            further_images = "" if key is None else context.images_named(key).fingerprint
+            digests[name] = _digest(table, digests, base + further_images)
             done = state["steps"].get(name)
             if done is None or done["digest"] != digests[name]:
                 progress.say(f"[{number + 1}/{len(plans)}] {step.title(options)}")

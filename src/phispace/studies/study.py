@@ -4,6 +4,9 @@
     question = "..."
     images = "cifar10"
 
+    [others]                                      # further image sets, if there are any; `on` names one
+    mnist = "mnist"
+
     [[step]]
     do = "train"                                  # a name of `phispace.studies.steps`
     id = "four"                                   # later steps refer to it
@@ -43,6 +46,7 @@ class Study:
         size: images are resized to this, or None.
         guesses: key -> what the source guessed, in its order; a step's option `guess:KEY` stands for the text, and the
             report answers them in this order.
+        others: key -> further image sets, a name or path each; a training's option `on` names a key.
         limit: scale -> split -> at most so many images (stratified, by a hash of the id); scales left out use all.
     """
 
@@ -55,6 +59,7 @@ class Study:
     size: int | None = None
     limit: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     guesses: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def limited(self, images: ImageSet, scale: str) -> ImageSet:
         """The images that this scale uses; the whole set where it has no limit."""
@@ -105,7 +110,7 @@ def parse(table: Mapping[str, Any], name: str) -> Study:
     missing = [key for key in ("title", "question", "images") if key not in table]
     if missing or not steps:
         raise DataError(f"The study {name!r} lacks {', '.join([*missing, *([] if steps else ['step'])])}.")
-    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size", "limit", "guesses"})
+    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size", "limit", "guesses", "others"})
     if unknown:
         raise DataError(f"The study {name!r} has unknown keys: {', '.join(unknown)}.")
     seen: set[str] = set()
@@ -113,6 +118,11 @@ def parse(table: Mapping[str, Any], name: str) -> Study:
         if "do" not in step:
             raise DataError(f"Step {number + 1} of the study {name!r} lacks `do`.")
         step.setdefault("id", step["do"])
+        if "on" in step and step["on"] not in table.get("others", {}):
+            raise DataError(
+                f"Step {step['id']!r} of the study {name!r} is on the images {step['on']!r}, which are not among "
+                f"[others]: {', '.join(table.get('others', {})) or 'there are none'}."
+            )
         if step["id"] in seen:
             raise DataError(f"Two steps of the study {name!r} have the id {step['id']!r}.")
         seen.add(step["id"])

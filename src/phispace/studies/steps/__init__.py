@@ -23,6 +23,7 @@ STEPS = {
     "trajectory": "phispace.studies.steps.trajectory:Trajectory",
     "similarity": "phispace.studies.steps.similarity:Similarity",
     "mixing": "phispace.studies.steps.mixing:Mixing",
+    "few-labels": "phispace.studies.steps.few_labels:FewLabelsStep",
     "look": "phispace.studies.steps.look:LookInside",
 }
 

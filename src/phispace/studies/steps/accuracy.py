@@ -10,7 +10,7 @@ from phispace.report.document import Column, Fact, Number, Row, Table
 from phispace.run import Run
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
-from phispace.studies.steps.train import run_of
+from phispace.studies.steps.train import images_of, run_of
 
 
 class AccuracyOptions(StepOptions):
@@ -77,7 +77,11 @@ class Accuracy(Step[AccuracyOptions]):
         store = next(
             iter(
                 extract_run(
-                    run, context.images, splits=("val", "test"), precision="float32", progress=context.progress
+                    run,
+                    images_of(context, identity),
+                    splits=("val", "test"),
+                    precision="float32",
+                    progress=context.progress,
                 ).values()
             )
         )

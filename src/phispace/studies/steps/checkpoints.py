@@ -12,7 +12,7 @@ from phispace.embeddings.checkpoints import extract_checkpoints
 from phispace.embeddings.store import Embeddings
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
-from phispace.studies.steps.train import run_of
+from phispace.studies.steps.train import images_of, run_of
 from phispace.studies.study import images_subset
 
 
@@ -38,7 +38,7 @@ class EmbedCheckpoints(Step[CheckpointsOptions]):
     def run(self, context: Context, name: str, options: CheckpointsOptions) -> Outcome:
         moments = extract_checkpoints(
             run_of(context, options.run),
-            images_subset(context.images, train=options.train, val=options.val, test=options.test),
+            images_subset(images_of(context, options.run), train=options.train, val=options.val, test=options.test),
             options.layer,
             lambda checkpoint: context.place("checkpoints", options.run, checkpoint, options.layer),
             at_most=options.at_most,

@@ -9,7 +9,7 @@ from phispace.embeddings.extract import extract_run, extract_untrained
 from phispace.embeddings.store import Embeddings
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
-from phispace.studies.steps.train import run_of
+from phispace.studies.steps.train import images_of, run_of
 
 
 class EmbedOptions(StepOptions):
@@ -30,7 +30,7 @@ class Embed(Step[EmbedOptions]):
         return f"Extracting {', '.join(options.layers)} of {options.run}"
 
     def run(self, context: Context, name: str, options: EmbedOptions) -> Outcome:
-        run, images = run_of(context, options.run), context.images
+        run, images = run_of(context, options.run), images_of(context, options.run)
         stores = dict(
             extract_run(run, images, options.layers, checkpoint=options.checkpoint, progress=context.progress)
         )
@@ -46,7 +46,7 @@ class Embed(Step[EmbedOptions]):
             stores["untrained"] = fresh[options.layers[0]]
         for label, store in stores.items():
             if store.path is None:
-                store.save(context.place("embeddings", label))
+                store.save(context.place("embeddings", name, label))
         paths = {label: _inner(context, store) for label, store in stores.items()}
         return Outcome({"stores": paths, "layers": list(options.layers), "run": options.run})
 

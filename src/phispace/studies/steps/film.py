@@ -15,6 +15,7 @@ from phispace.report.document import Column, Fact, Figure, Film, Finding, Findin
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.checkpoints import stores_of_frames
+from phispace.studies.steps.train import images_of
 
 COLUMNS = {
     "displacement": "points move",
@@ -66,7 +67,7 @@ class DrawFilm(Step[FilmOptions]):
         files = draw_film(
             film,
             folder,
-            images=context.images if options.thumbnails else None,
+            images=images_of(context, context.result(options.of)["run"]) if options.thumbnails else None,
             in_betweens=options.in_betweens,
             formats=("webp", "gif"),
         )

@@ -13,7 +13,7 @@ from phispace.report.document import Figure
 from phispace.report.figures import feature_maps, filters
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
-from phispace.studies.steps.train import run_of
+from phispace.studies.steps.train import images_of, run_of
 from phispace.training.restore import load_method
 
 
@@ -35,7 +35,7 @@ class LookInside(Step[LookOptions]):
         return f"Looking into {options.run}"
 
     def run(self, context: Context, name: str, options: LookOptions) -> Outcome:
-        method, images = load_method(run_of(context, options.run)), context.images
+        method, images = load_method(run_of(context, options.run)), images_of(context, options.run)
         first = next(m for m in method.encoder.modules() if isinstance(m, nn.Conv2d))
         filter_figure = context.place("figures", f"{name}-filters.png")
         filters(first.weight.detach().float().numpy(), filter_figure, title="Filters of the first convolution")

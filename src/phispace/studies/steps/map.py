@@ -13,6 +13,7 @@ from phispace.report.document import Fact, Facts, Figure, Number, Part
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.embed import stores_of
+from phispace.studies.steps.train import images_of
 
 MEASURES = {
     "trustworthiness": "Trustworthiness",
@@ -76,9 +77,10 @@ class DrawMap(Step[MapOptions]):
             ),
         ]
         if options.mosaic:
+            images = images_of(context, context.result(options.of)["run"])
             at_place, on_grid = folder / f"{name}-mosaic.png", folder / f"{name}-grid.png"
-            draw_mosaic(made, context.images, at_place, canvas=options.canvas)
-            draw_grid(made, context.images, on_grid)
+            draw_mosaic(made, images, at_place, canvas=options.canvas)
+            draw_grid(made, images, on_grid)
             sections += [
                 Figure(
                     path=at_place.relative_to(context.out).as_posix(),

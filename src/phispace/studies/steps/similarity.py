@@ -18,7 +18,7 @@ from phispace.report.document import Fact, Figure, Finding, Findings, Number, Ve
 from phispace.report.figures import heat, lines
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
-from phispace.studies.steps.train import run_of
+from phispace.studies.steps.train import images_of, run_of
 from phispace.studies.study import images_subset
 from phispace.training.restore import load_method
 
@@ -46,7 +46,7 @@ class Similarity(Step[SimilarityOptions]):
 
     def run(self, context: Context, name: str, options: SimilarityOptions) -> Outcome:
         run = run_of(context, options.run)
-        followed = images_subset(context.images, val=options.images)
+        followed = images_subset(images_of(context, options.run), val=options.images)
         places = by_epoch(run, options.at_most)
         epochs = [float(record["epoch"]) for _, record in places]
         layers = tuple(dict.fromkeys([*options.layers, options.between]))

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from phispace.api.learn import train
+from phispace.data.imageset import ImageSet
 from phispace.run import Run
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
@@ -21,6 +22,7 @@ class TrainOptions(StepOptions):
     epochs: int | None = Field(None, ge=1)
     settings: tuple[str, ...] = ()
     label: str = ""
+    on: str | None = Field(None, description="one of the study's further image sets; by default its own")
     note: str = ""
 
 
@@ -36,7 +38,7 @@ class Train(Step[TrainOptions]):
         path = context.place("runs", name)
         run = train(
             options.method,
-            context.images,
+            context.images_named(options.on),
             encoder=options.encoder,
             preset=options.preset,
             epochs=options.epochs,
@@ -47,7 +49,7 @@ class Train(Step[TrainOptions]):
             training=context.training,
             progress=context.progress,
         )
-        return Outcome(record(context, run, options.label or name))
+        return Outcome({**record(context, run, options.label or name), "on": options.on})
 
 
 def record(context: Context, run: Run, label: str) -> dict[str, Any]:
@@ -64,3 +66,8 @@ def record(context: Context, run: Run, label: str) -> dict[str, Any]:
 def run_of(context: Context, identity: str) -> Run:
     """The run that the step of this id trained."""
     return Run.open(context.out / str(context.result(identity)["run"]))
+
+
+def images_of(context: Context, identity: str) -> ImageSet:
+    """The images that the step of this id trained on."""
+    return context.images_named(context.result(identity).get("on"))

@@ -1,0 +1,156 @@
+"""Few labelled images, many unlabelled: labels alone, or an autoencoder first?
+
+    (a) a convolutional classifier is trained on the labelled images alone
+    (b) an autoencoder is trained on the unlabelled images and validated on the labelled ones
+    (c) a logistic regression is trained on its codes of the labelled images
+
+(a) and (c) are judged on the same held-out images of a repeated stratified cross-validation; each repeat has its own
+division and its own autoencoder. Beside (c) stand the same regression on raw pixels, on principal components of the
+unlabelled images and on the codes of the encoder untrained.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from phispace.api.learn import train
+from phispace.data.imageset import ImageSet
+from phispace.embeddings.baselines import pca, pixels
+from phispace.embeddings.extract import extract_run, extract_untrained
+from phispace.embeddings.store import Embeddings
+from phispace.run import Run
+from phispace.studies.labelled_folds import FewLabels, few_labels
+from phispace.studies.runner import Context
+from phispace.studies.steps.base import Outcome, Step, StepOptions
+from phispace.studies.steps.few_labels_report import Contestant, sections
+
+QUIET = ("training.health_every=0", "training.tensorboard=false", "training.checkpoints='last'")
+CONTROLS = {"pixels": "raw pixels", "pca": "PCA of the unlabelled", "untrained": "untrained encoder"}
+
+
+class FewLabelsOptions(StepOptions):
+    """Options of the step `few-labels`."""
+
+    labelled: int = Field(400, ge=4, description="labelled images that are used; more are hidden")
+    folds: int = Field(4, ge=2, description="parts of them; one is held out, the others are trained on")
+    repeats: int = Field(3, ge=1, description="divisions into folds, each with its own autoencoder")
+    classifier: str = Field("convnet4", description="encoder of (a)")
+    classifier_epochs: int = Field(60, ge=1)
+    classifier_settings: tuple[str, ...] = ()
+    autoencoder: str = Field("autoencoder", description="method of (b)")
+    encoder: str = Field("convnet2", description="encoder of (b)")
+    encoder_epochs: int = Field(30, ge=1)
+    encoder_settings: tuple[str, ...] = ()
+    baselines: tuple[Literal["pixels", "pca", "untrained"], ...] = ("pixels", "pca", "untrained")
+
+
+class FewLabelsStep(Step[FewLabelsOptions]):
+    """A classifier on few labelled images beside one on the codes of an autoencoder of many unlabelled ones."""
+
+    Options = FewLabelsOptions
+
+    def title(self, options: FewLabelsOptions) -> str:
+        return f"Few labels: {options.repeats} x {options.folds} folds, with and without the unlabelled images"
+
+    def run(self, context: Context, name: str, options: FewLabelsOptions) -> Outcome:
+        few = few_labels(context.images, options.labelled, options.folds, options.repeats, context.seed)
+        shape = (options.repeats, len(few.labelled))
+        contestants = [Contestant("classifier", "(a) labels alone", np.full(shape, -1))]
+        codes = Contestant("codes", f"(c) {options.autoencoder} first"[:28], np.full(shape, -1))
+        controls = [Contestant(kind, CONTROLS[kind], np.full(shape, -1), control=True) for kind in options.baselines]
+        contestants += [codes, *controls]
+        divisions = list(few.divisions())
+        for repeat in range(options.repeats):
+            learnt = self._autoencoder(context, name, options, few, repeat)
+            stores = self._stores(context, few, learnt, options)
+            codes.minutes += float(learnt.record["result"].get("minutes", 0.0))
+            codes.notes.append(float(learnt.record["result"].get("best_val_loss", float("nan"))))
+            for _, fold, chosen, held_out in (d for d in divisions if d[0] == repeat):
+                images = few.fold_images(chosen)
+                predicted, minutes = self._classify(context, name, options, images, repeat, fold)
+                contestants[0].predicted[repeat, held_out] = predicted
+                contestants[0].minutes += minutes
+                for contestant in contestants[1:]:
+                    found = regress(stores[contestant.key], few.labelled.labels, chosen, held_out, context.seed)
+                    contestant.predicted[repeat, held_out] = found
+        made, answer, headline, numbers = sections(context, name, few, contestants, options.autoencoder, options.classifier)
+        return Outcome(numbers, made, answer, headline)
+
+    def _autoencoder(
+        self, context: Context, name: str, options: FewLabelsOptions, few: FewLabels, repeat: int
+    ) -> Run:
+        path = context.place("runs", f"{name}-{options.autoencoder}-{repeat}")
+        return train(
+            options.autoencoder, few.unlabelled, encoder=options.encoder, epochs=options.encoder_epochs,
+            settings=(*QUIET[1:], *options.encoder_settings), out=path, seed=context.seed + repeat,
+            resume=(path / "run.json").exists(), training=context.training, progress=context.progress,
+        )  # fmt: skip
+
+    def _classify(
+        self, context: Context, name: str, options: FewLabelsOptions, images: ImageSet, repeat: int, fold: int
+    ) -> tuple[np.ndarray, float]:
+        """Class of each held-out image, int64, and the minutes of training."""
+        path = context.place("runs", f"{name}-classifier-{repeat}-{fold}")
+        run = train(
+            "supervised", images, encoder=options.classifier, epochs=options.classifier_epochs,
+            settings=(*QUIET, *options.classifier_settings), out=path, seed=context.seed + repeat,
+            resume=(path / "run.json").exists(), training=context.training, progress=context.progress,
+        )  # fmt: skip
+        store = extract_run(run, images, checkpoint="last", splits=("test",), precision="float32")["features"]
+        predicted = store.column("prediction")
+        if predicted is None:
+            raise ValueError("a supervised run predicts classes")
+        return predicted, float(run.record["result"].get("minutes", 0.0))
+
+    def _stores(
+        self, context: Context, few: FewLabels, run: Run, options: FewLabelsOptions
+    ) -> dict[str, np.ndarray]:
+        """Vectors of the labelled pool, by contestant, (n, D) each in the pool's order."""
+        pool, ids = few.labelled, few.labelled.ids
+        found = {"codes": extract_run(run, pool, precision="float32", progress=context.progress)["features"]}
+        if "untrained" in options.baselines:
+            found["untrained"] = extract_untrained(run, pool, precision="float32")["features"]
+        if "pixels" in options.baselines:
+            found["pixels"] = pixels(pool)
+        if "pca" in options.baselines:
+            raw = pixels(few.unlabelled)
+            fitted_on = int((raw.splits == "train").sum())
+            found["pca"] = pca(raw, min(found["codes"].dim, raw.dim, fitted_on - 1)).part("val")
+        return {kind: _in_order(store, ids) for kind, store in found.items()}
+
+
+def _in_order(store: Embeddings, ids: np.ndarray) -> np.ndarray:
+    place = {identity: row for row, identity in enumerate(store.ids.tolist())}
+    return np.asarray(store.vectors[[place[identity] for identity in ids.tolist()]], np.float64)
+
+
+def regress(vectors: np.ndarray, labels: np.ndarray, chosen: np.ndarray, held_out: np.ndarray, seed: int) -> np.ndarray:
+    """Classes that a logistic regression gives the held-out vectors, int64.
+
+    Vectors are standardised on the chosen ones; the strength of its L2 penalty is chosen by five-fold cross-validation
+    inside them (fewer folds where a class has fewer images), and it is then fitted on all of them.
+
+    Args:
+        vectors: (n, D).
+        labels: int64 (n,).
+        chosen, held_out: positions.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    smallest = int(np.unique(labels[chosen], return_counts=True)[1].min())
+    model: Any = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    if smallest >= 2:
+        division = StratifiedKFold(min(5, smallest), shuffle=True, random_state=seed)
+        model = GridSearchCV(model, {"logisticregression__C": 10.0 ** np.arange(-4, 3)}, cv=division)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of strengths that are not chosen
+        model.fit(vectors[chosen], labels[chosen])
+    return np.asarray(model.predict(vectors[held_out]), np.int64)
