@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phispace.errors import InputError
-from phispace.metrics.cka import linear_cka, minibatch_cka
+from phispace.metrics.cka import linear_cka, minibatch_cka, minibatch_cka_matrix
 
 
 def biased(x: np.ndarray, y: np.ndarray) -> float:
@@ -54,6 +54,26 @@ def test_batches() -> None:
     assert minibatch_cka(batches) == pytest.approx(sums[0] / np.sqrt(sums[1] * sums[2]), rel=1e-6)
     assert minibatch_cka([*batches, (x[:3], y[:3])]) == minibatch_cka(batches)
     assert np.isnan(minibatch_cka([]))
+
+
+def test_many_representations_at_once() -> None:
+    x, y = pair(60, 6, 200)
+    all_three = [x, y, x[:, :2] + 1e3]
+    for cuts in (1, 3):
+        batches = [[z[part] for z in all_three] for part in np.split(np.arange(60), cuts)]
+        found = minibatch_cka_matrix(batches)
+        for i, a in enumerate(all_three):
+            for j, b in enumerate(all_three):
+                expected = minibatch_cka([(a[part], b[part]) for part in np.split(np.arange(60), cuts)])
+                assert found[i, j] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    still = minibatch_cka_matrix([[x, np.ones((60, 4)), y]])
+    assert np.isnan(still[1]).all()
+    assert np.isnan(still[:, 1]).all()
+    assert np.isfinite(still[0, 2])
+    assert minibatch_cka_matrix([[x[:3], y[:3]]]).shape == (2, 2)
+    assert np.isnan(minibatch_cka_matrix([[x[:3], y[:3]]])).all()
+    with pytest.raises(InputError, match="same items"):
+        minibatch_cka_matrix([[x, y[:5]]])
 
 
 def test_the_debiased_one_is_not_fooled_by_many_dimensions() -> None:

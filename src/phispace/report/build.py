@@ -27,7 +27,9 @@ from phispace.report.record import (
     provenance_of,
 )
 from phispace.report.render import render
+from phispace.report.robustness import robustness_section
 from phispace.report.scores import evaluation_title, metric_name, number_of, primary_of, score_section
+from phispace.report.similarity import similarity_section
 from phispace.run import Run, now
 
 Entry = Mapping[str, Any]
@@ -83,6 +85,8 @@ def run_report(run: Run) -> Report:
         *pictures.curves(run, history),
         *pictures.maps(run),
         *pictures.confusions(run, entries),
+        *robustness_section(run, entries),
+        *similarity_section(run, entries),
     ]
     status = str(run.record.get("status", ""))
     caveats = [_STATES[status]] if status in _STATES else []

@@ -95,6 +95,15 @@ def capital(title: str) -> str:
     return title if title[1:2] in ("-", " ") else title[:1].upper() + title[1:]
 
 
+def by_options(entries: Sequence[Entry], evaluation: str) -> list[list[Entry]]:
+    """The entries of one evaluation, those of the same options together."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry["evaluation"] == evaluation:
+            groups.setdefault(repr(sorted((entry.get("options") or {}).items())), []).append(entry)
+    return list(groups.values())
+
+
 def _variants(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """(evaluation, how its options differ from the other entries of this evaluation), in order."""
     return list(dict.fromkeys((str(e["evaluation"]), _options_text(e, entries)) for e in entries))
@@ -119,8 +128,8 @@ def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str
         name, primary, higher = _declared(evaluation)
         head = f"{capital(name)}: {metric_name(metric)}" + (f" ({options})" if options else "")
         direction = higher if metric == primary else None
-        # Health has no best: a rank can be too low, but the highest one is not therefore the best.
-        direction = None if evaluation == "health" else direction
+        # Health has no best: a rank can be too low, but the highest one is not therefore the best. Nor has likeness.
+        direction = None if evaluation in ("health", "cka") else direction
         columns.append(Column(title=head, form=form_of(metric), higher_is_better=direction))
         keys.append((evaluation, options, metric))
     found = {(str(e["store"]), str(e["evaluation"]), _options_text(e, entries)): e for e in entries}

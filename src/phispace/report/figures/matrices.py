@@ -53,7 +53,7 @@ def confusion(
         side = 2.1 + 0.36 * len(classes)
         figure, axes = new((min(8.5, side + 0.5), min(8.0, side)))
         axes.grid(False)
-        axes.imshow(off, cmap=_one_sided(theme), vmin=0, vmax=top)
+        axes.imshow(off, cmap=one_sided(theme), vmin=0, vmax=top)
         names = [short(c, 16) for c in classes]
         axes.set_xticks(range(len(classes)), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(classes)), names)
@@ -62,7 +62,7 @@ def confusion(
             for i, j in np.ndindex(*share.shape):
                 if not np.isfinite(share[i, j]) or (i != j and share[i, j] < 0.05):
                     continue
-                colour = theme.soft if i == j else _readable(theme, share[i, j] / top)
+                colour = theme.soft if i == j else readable(theme, share[i, j] / top)
                 text = f"{share[i, j]:.0f}" if i == j or share[i, j] >= 9.95 else f"{share[i, j]:.1f}"
                 axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=colour)
         axes.set_xlabel(short(said, 60))
@@ -106,7 +106,7 @@ def heat(
     def draw(theme: Theme) -> Figure:
         figure, axes = new((min(8.5, 2.6 + 0.42 * len(columns)), min(8.0, 1.7 + 0.36 * len(rows))))
         axes.grid(False)
-        shown = axes.imshow(table, cmap=_one_sided(theme), vmin=low, vmax=high, aspect="auto")
+        shown = axes.imshow(table, cmap=one_sided(theme), vmin=low, vmax=high, aspect="auto")
         every = max(1, -(-len(columns) // 20))
         axes.set_xticks(range(0, len(columns), every), [short(c, 16) for c in columns][::every])
         if max((len(str(c)) for c in columns), default=0) > 4:
@@ -117,7 +117,7 @@ def heat(
         if table.size <= 200:
             for i, j in np.ndindex(*table.shape):
                 if np.isfinite(table[i, j]):
-                    colour = _readable(theme, float(table[i, j] - low) / (high - low))
+                    colour = readable(theme, float(table[i, j] - low) / (high - low))
                     axes.text(j, i, f"{table[i, j]:.{decimals}f}", ha="center", va="center", fontsize=7.5, color=colour)
         else:
             bar = figure.colorbar(shown, ax=axes, shrink=0.85, pad=0.02)
@@ -133,7 +133,7 @@ def heat(
     return save(draw, path)
 
 
-def _one_sided(theme: Theme) -> Any:
+def one_sided(theme: Theme) -> Any:
     """A colour map from the page's own colour to the accent; what is undefined has the colour of lines."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -142,6 +142,6 @@ def _one_sided(theme: Theme) -> Any:
     return scale.with_extremes(bad=theme.line)
 
 
-def _readable(theme: Theme, strength: float) -> str:
+def readable(theme: Theme, strength: float) -> str:
     """A text colour that is read on the scale at this strength (0 to 1)."""
     return theme.page if strength > 0.62 else theme.ink
