@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.evaluate import make_evaluation
+from phispace.metrics.classification import expected_calibration_error
 from phispace.metrics.intervals import wilson
 
 
@@ -65,6 +66,61 @@ def test_k_can_be_chosen_on_val(digits: Embeddings) -> None:
     assert curve[scores.details["chosen"]["k"]] == max(curve.values())
     alone = make_evaluation("knn", {"choose_k": (1, 5)}).run(ODD["one per class"](digits))
     assert said(alone, "no val item to choose k on")
+
+
+def test_metric_and_temperature_can_be_chosen_on_val(digits: Embeddings) -> None:
+    grid = {"choose_k": (3, 30), "choose_temperature": (None, 0.05, 0.5), "choose_metric": ("cosine", "euclidean")}
+    scores = make_evaluation("knn", grid).run(digits)
+    curve, chosen = scores.details["curve"], scores.details["chosen"]
+    assert len(curve) == 12
+    best = max(curve, key=lambda row: row["val_accuracy"])
+    assert {key: best[key] for key in chosen} == chosen
+    for row in curve:
+        options = {"k": row["k"], "metric": row["metric"], "temperature": row["temperature"], "literature": False}
+        as_test = changed(
+            digits, splits=np.select([digits.splits == "val", digits.splits == "test"], ["test", "val"], "train")
+        )
+        assert make_evaluation("knn", options).run(as_test).metrics["accuracy"] == row["val_accuracy"]
+    # The literature's settings are cosine, whatever metric was chosen.
+    plain = make_evaluation("knn").run(digits).metrics
+    far = make_evaluation("knn", {"choose_metric": ("euclidean", "cosine"), "choose_k": (3,)}).run(digits).metrics
+    assert far["accuracy_k200_t0.1"] == plain["accuracy_k200_t0.1"]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_votes_by_distance(metric: str, digits: Embeddings) -> None:
+    train, test = digits.part("train"), digits.part("test")
+    reference = KNeighborsClassifier(12, weights="distance", metric=metric, algorithm="brute")
+    reference.fit(train.vectors, train.labels)
+    scores = make_evaluation("knn", {"k": 12, "metric": metric, "by_distance": True}).run(digits)
+    assert scores.metrics["accuracy"] == pytest.approx(reference.score(test.vectors, test.labels))
+    with pytest.raises(InputError, match="two ways to weigh votes"):
+        make_evaluation("knn", {"by_distance": True, "temperature": 0.1})
+
+
+def test_calibration_of_the_votes(digits: Embeddings) -> None:
+    train, test = digits.part("train"), digits.part("test")
+    share = KNeighborsClassifier(20, metric="cosine").fit(train.vectors, train.labels).predict_proba(test.vectors)
+    scores = make_evaluation("knn").run(digits)
+    assert scores.metrics["ece"] == pytest.approx(expected_calibration_error(test.labels, share))
+    assert "nll" not in scores.metrics
+    diagram = scores.details["reliability"]
+    assert diagram["bins"] == len(diagram["count"]) == 15
+    assert sum(diagram["count"]) == 100
+
+
+def test_log_loss_and_classes_of_the_linear_probe(digits: Embeddings) -> None:
+    scores = make_evaluation("linear").run(digits)
+    assert scores.metrics["nll"] == pytest.approx(float(scores.items.values["nll"].mean()))
+    low, high = scores.interval["nll"]
+    assert low < scores.metrics["nll"] < high
+    counts = np.array(scores.details["confusion"])
+    for c, name in enumerate(scores.details["classes"]):
+        assert scores.details["per_class_interval"][name] == wilson(int(counts[c, c]), int(counts[c].sum()))
+    unseen = make_evaluation("linear").run(ODD["a class without training items"](digits))
+    assert math.isnan(unseen.metrics["nll"])
+    assert said(unseen, "The log loss (nll) is undefined")
+    assert "nll" not in unseen.interval
 
 
 def test_directions_that_are_all_equal_have_no_cosine_neighbours(digits: Embeddings) -> None:

@@ -15,7 +15,9 @@ from phispace.metrics.classification import (
     balanced_accuracy,
     confusion,
     expected_calibration_error,
+    item_log_losses,
     per_class_recall,
+    reliability,
 )
 
 
@@ -49,6 +51,36 @@ def test_calibration_of_torchmetrics(bins: int) -> None:
     assert expected_calibration_error(true, probability, bins) == pytest.approx(float(reference), abs=1e-6)
 
 
+def test_the_diagram_by_hand() -> None:
+    # Bins of a half: 0.5 belongs to the lower one.
+    probability = np.array([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    found = reliability([0, 0, 1, 0], probability, bins=2)
+    assert found.count.tolist() == [1, 3]
+    np.testing.assert_allclose(found.confidence, [0.5, 0.8])
+    np.testing.assert_allclose(found.accuracy, [1, 2 / 3])
+    assert found.error == pytest.approx((1 * 0.5 + 3 * (0.8 - 2 / 3)) / 4)
+    assert np.isnan(reliability([0], [[0.9, 0.1]], bins=5).accuracy[:4]).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 50), st.integers(2, 6))
+def test_log_losses_of_scikit_learn_and_torch(seed: int, n: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits = 3 * rng.normal(size=(n, classes))
+    true = rng.integers(0, classes, n)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    losses = item_log_losses(true, log_p)
+    assert losses.mean() == pytest.approx(sk.log_loss(true, np.exp(log_p), labels=range(classes)))
+    torchs = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(true), reduction="none")
+    np.testing.assert_allclose(losses, torchs, rtol=1e-9, atol=1e-12)
+
+
+def test_what_was_held_to_be_impossible_costs_infinitely() -> None:
+    losses = item_log_losses([0, 1], np.array([[0, -np.inf], [0, -np.inf]]))
+    assert losses.tolist() == [0, np.inf]
+    assert item_log_losses([0], np.array([[-1000.0, 0.0]]))[0] == 1000, "no underflow on the way"
+
+
 def test_calibration_that_is_known() -> None:
     sure = np.eye(2)[[0, 1, 0, 1]]
     assert expected_calibration_error([0, 1, 0, 1], sure) == 0
@@ -63,6 +95,9 @@ def test_degenerate() -> None:
     assert np.isnan(accuracy([], []))
     assert np.isnan(balanced_accuracy(np.zeros((3, 3), int)))
     assert np.isnan(expected_calibration_error(np.zeros(0, int), np.zeros((0, 2))))
+    assert reliability(np.zeros(0, int), np.zeros((0, 2))).count.sum() == 0
+    assert expected_calibration_error([0, 0], np.ones((2, 1))) == 0, "one class: sure and right"
+    assert item_log_losses(np.zeros(0, int), np.zeros((0, 2))).shape == (0,)
     with pytest.raises(InputError, match="0 to 1 are expected"):
         confusion([0, 2], [0, 0], 2)
     with pytest.raises(InputError, match="0 to 1 are expected"):

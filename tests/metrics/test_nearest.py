@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from phispace.errors import InputError
 from phispace.metrics import knn as module
-from phispace.metrics.knn import knn_accuracy, knn_predict, nearest, vote
+from phispace.metrics.knn import inverse_distance, knn_accuracy, knn_predict, nearest, vote
 
 
 def brute(queries: np.ndarray, gallery: np.ndarray, metric: str) -> np.ndarray:
@@ -194,6 +194,32 @@ def test_votes_follow_the_formula() -> None:
     predicted, share = vote(similarity, labels, 4)
     np.testing.assert_allclose(share, np.stack([(labels == c).mean(1) for c in range(4)], 1))
     assert (np.take_along_axis(share, predicted[:, None], 1)[:, 0] == share.max(1)).all()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("k", [1, 9, 40])
+def test_inverse_distances_of_scikit_learn(metric: str, k: int) -> None:
+    rng = np.random.default_rng(9)
+    x, q = rng.normal(size=(40, 6)).astype(np.float32), rng.normal(size=(60, 6)).astype(np.float32)
+    x[30:] = x[:10]  # two equal neighbours at distance zero of the first queries
+    q[:10] = x[:10]
+    y = rng.integers(0, 3, 40)
+    y[30:] = y[:10]  # or the tie would decide
+    reference = KNeighborsClassifier(k, weights="distance", metric=metric, algorithm="brute").fit(x, y)
+    similarity, position = nearest(q, x, k, metric)
+    predicted, share = vote(similarity, y[position], 3, weight=inverse_distance(similarity, metric))
+    # scikit-learn's cosine of equal vectors is not always exactly 1; there only the votes of zero distances count.
+    rows = slice(10, None) if metric == "cosine" else slice(None)
+    np.testing.assert_allclose(share[rows], reference.predict_proba(q)[rows], atol=1e-4)
+    assert predicted[:10].tolist() == y[:10].tolist()
+    np.testing.assert_allclose(share[:10].max(1), 1)
+
+
+def test_neighbours_at_distance_zero_share_the_votes() -> None:
+    near = np.array([[0.0, 0.0, -2.0], [-0.5, -2.0, -4.0]], np.float32)
+    np.testing.assert_allclose(inverse_distance(near, "euclidean"), [[1, 1, 0], [2, 0.5, 0.25]])
+    cosine = np.array([[1 - 2**-23, 0.5, 0.0], [0.5, 0.0, -1.0]], np.float32)
+    np.testing.assert_allclose(inverse_distance(cosine, "cosine"), [[1, 0, 0], [2, 1, 0.5]])
 
 
 def test_a_tied_vote_goes_to_the_nearest_among_the_tied() -> None:

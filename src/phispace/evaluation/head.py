@@ -27,7 +27,7 @@ OnVal = Callable[[np.ndarray], dict[str, float]]
 
 _ROWS = 1024
 _FEWEST_STEPS, _SMALLEST_BATCH = 8, 16
-_BF16_WORK = 1e9  # multiply-adds of a batch, below which the conversions cost more than they save
+_BF16_WORK = 2e8  # multiply-adds of a batch, below which the conversions cost more than they save
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,12 @@ class Recipe:
         optimizer: adam, or sgd with Nesterov momentum 0.9.
         learning_rate: at the start.
         epochs: passes over train.
-        batch_size: items a step at most; on few items an epoch has at least 8 steps, of 16 items or more.
+        batch_size: items a step at most.
         drops: (share of the epochs, factor): from there on the rate is that factor of the first. None = a cosine to 0.
         weight_decay: L2 added to the gradient of all parameters, as torch's optimisers do.
         betas: of adam.
+        least_steps: where few items would make fewer steps than this, batches shrink (an epoch has 8 of them, of at
+            least 16 items), then epochs are added. 0 = everything as it stands.
     """
 
     optimizer: Literal["adam", "sgd"]
@@ -51,6 +53,15 @@ class Recipe:
     drops: tuple[tuple[float, float], ...] | None = None
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
+    least_steps: int = 0
+
+    def for_items(self, n: int) -> Recipe:
+        """The recipe on n items."""
+        if not self.least_steps:
+            return self
+        size = min(self.batch_size, max(_SMALLEST_BATCH, n // _FEWEST_STEPS))
+        epochs = max(self.epochs, math.ceil(self.least_steps / math.ceil(n / size)))
+        return replace(self, batch_size=size, epochs=epochs)
 
     def rate(self, progress: float) -> float:
         """Learning rate after a share of the steps in [0, 1)."""
@@ -74,7 +85,7 @@ class Head:
         network: in evaluation mode, with the weights of `epoch`.
         epoch: 1 .. epochs.
         curve: for each epoch the train loss, and val's accuracy and loss.
-        recipe: it was trained with; the batch as it was.
+        recipe: it was trained with, as `for_items` made it.
         precision: float32 or bf16.
     """
 
@@ -123,7 +134,7 @@ def fit_head(
         on_val: log-probabilities (m, K) of val -> its accuracy and loss.
     """
     n = len(x)
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, max(_SMALLEST_BATCH, n // _FEWEST_STEPS)))
+    recipe = recipe.for_items(n)
     items, target = torch.from_numpy(x), torch.from_numpy(y)
     order = torch_rng(seed, "order of a head")
     with torch.random.fork_rng(devices=[]), without_denormals():

@@ -5,7 +5,8 @@
 Source: Hjelm et al., Learning deep representations by mutual information estimation and maximization, ICLR 2019, and
 its code, github.com/rdevon/DIM, cortex_DIM/evaluation_models/classification_eval.py: Adam at 1e-4 (betas 0.5 and 0.999,
 the defaults of its framework), batches of 64, a tenth of the rate after epochs 50 and 100. It names no last epoch;
-`published` stops at 150. `quick` takes batches of 256 at 1e-3 for 20 epochs.
+`published` stops at 150. `quick` takes batches of 256 at 1e-3 for 20 epochs, and on
+few items smaller batches and at least 2,000 steps.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class MLPProbe(TrainedHead):
 
         published = ((50 / 150, 0.1), (100 / 150, 0.01))
         return {
-            "quick": Recipe("adam", 1e-3, epochs=20, batch_size=256),
+            "quick": Recipe("adam", 1e-3, epochs=20, batch_size=256, least_steps=2000),
             "published": Recipe("adam", 1e-4, epochs=150, batch_size=64, drops=published, betas=(0.5, 0.999)),
         }
 

@@ -29,14 +29,14 @@ class HeadConfig(EvaluationConfig):
     """Options of the probes with hidden layers."""
 
     recipe: Literal["quick", "published"] = Field(
-        "quick", description="quick: the same head in fewer epochs under a cosine; published: the source's schedule"
+        "quick", description="quick: the same head in fewer epochs, under a cosine; published: the source's schedule"
     )
     epochs: int | None = Field(None, ge=1, description="passes over train; none = the recipe's")
     weight_decay: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (), description="decays to choose from on val, a training each (without val the first); none = the recipe's"
     )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto = bf16 where a batch is a billion multiply-adds and the processor has AMX"
+        "auto", description="auto = bf16 where a batch is 200 million multiply-adds and the processor has AMX"
     )
 
 
@@ -69,7 +69,8 @@ class TrainedHead(Probe):
         config, train, val = self.config, parts.train, parts.val
         known, y = np.unique(train.y, return_inverse=True)
         recipe = self.recipes()[config.recipe]
-        recipe = replace(recipe, epochs=config.epochs or recipe.epochs)
+        if config.epochs is not None:
+            recipe = replace(recipe, epochs=config.epochs, least_steps=0)
         inputs = self.inputs(parts)
         x, x_val = inputs(train), inputs(val) if len(val) else None
         decays = list(dict.fromkeys(config.weight_decay)) or [recipe.weight_decay]
@@ -82,12 +83,13 @@ class TrainedHead(Probe):
         ]  # fmt: skip
         head = max(heads, key=lambda h: h.merit) if len(val) else heads[0]
         caveats = [] if len(val) else ["There is no val item to choose the epoch on; the last one counts."]
-        if len(val) and head.epoch == recipe.epochs > 1 and head.merit > _last_but_one(head):
-            caveats.append(f"Val was still gaining at the last of {recipe.epochs} epochs; more may do better.")
+        epochs = head.recipe.epochs
+        if len(val) and head.epoch == epochs > 1 and head.curve[-1]["val_loss"] < head.curve[-2]["val_loss"]:
+            caveats.append(f"Val was still gaining at the last of {epochs} epochs; more may do better.")
         chosen: dict[str, Any] = {
             "recipe": config.recipe,
             "epoch": head.epoch,
-            "epochs": recipe.epochs,
+            "epochs": epochs,
             "weight_decay": head.recipe.weight_decay,
             "batch_size": head.recipe.batch_size,
             "precision": head.precision,
@@ -102,9 +104,3 @@ class TrainedHead(Probe):
             details={"curve": curve, "parameters": n_parameters},
             caveats=caveats,
         )
-
-
-def _last_but_one(head: Head) -> tuple[float, float]:
-    from phispace.evaluation.selection import merit
-
-    return merit(head.curve[-2])
