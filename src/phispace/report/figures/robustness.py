@@ -95,7 +95,7 @@ def _table(panel: Panel, kinds: Sequence[str], severities: Sequence[int]) -> np.
     inside = np.array([[np.nan if v is None else float(v) for v in row] for row in panel.accuracy], np.float64)
     if inside.shape != (len(kinds), len(severities)):
         raise InputError(
-            f"The table of {panel.name!r} is {inside.shape}; ({len(kinds)}, {len(severities)}), kinds by severities, is "
+            f"The table of {panel.name!r} is {inside.shape}; ({len(kinds)}, {len(severities)}), kinds by severity, is "
             "expected."
         )
     counted = np.isfinite(inside).sum(1)
