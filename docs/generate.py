@@ -9,6 +9,7 @@ A marker is a comment `<!-- table: KIND ARGUMENTS -->`, its table ends at `<!-- 
     options KIND NAME      options of one of them: name, default, what it is
     presets METHOD         a method's published settings
     views                  the augmentations
+    corruptions            the corruptions
     training               the table [training] of a configuration
     verbs                  the verbs of the command
     steps                  the steps of studies
@@ -92,6 +93,14 @@ def views() -> str:
     return table(("view", "what it does"), ((f"`{n}`", describe_view(n)) for n in view_names()))
 
 
+def corruptions() -> str:
+    """The corruptions."""
+    from phispace.data.corruptions import BENCHMARK, corruption_names, describe_corruption
+
+    rows = ((f"`{n}`", describe_corruption(n), "yes" if n in BENCHMARK else "") for n in corruption_names())
+    return table(("kind", "what it does", "in `robustness`"), rows)
+
+
 def training() -> str:
     """[training] of a configuration."""
     from phispace.training.config import TrainingConfig
@@ -122,7 +131,7 @@ def steps() -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
     "names": names, "options": options, "presets": presets, "views": views, "training": training, "verbs": verbs,
-    "steps": steps,
+    "steps": steps, "corruptions": corruptions,
 }  # fmt: skip
 
 

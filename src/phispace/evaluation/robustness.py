@@ -68,8 +68,7 @@ class _Answer:
 
 
 class Robustness(Evaluation):
-    """Accuracy and neighbours under corruptions at five severities and under shifts, of a classifier fitted on clean
-    images."""
+    """Accuracy and neighbours under corruptions at five severities and under shifts."""
 
     name: ClassVar[str] = "robustness"
     title: ClassVar[str] = "robustness"
