@@ -77,6 +77,8 @@ def evaluate(
             found.run, found.images, layer=layer, checkpoint=checkpoint, wanted=wanted, labels=list(stores), seed=seed,
             progress=progress,
         )  # fmt: skip
+    for label, more in _other_images(found, chosen, options, stores, layer, checkpoint, data_dir, progress).items():
+        others[label] = {**others.get(label, {}), **more}
     keep = _Keeper(run, stores) if run is not None else None
     rows = score_table(
         stores, chosen, options=options, others=others, seed=seed, keep=keep, progress=progress
@@ -88,6 +90,31 @@ def evaluate(
     if run is not None:
         run.add_scores(rows)
     return rows
+
+
+def _other_images(
+    found: Source,
+    chosen: Sequence[str],
+    options: Mapping[str, Mapping[str, Any]],
+    stores: Mapping[str, Embeddings],
+    layer: str,
+    checkpoint: str,
+    data_dir: Path | None,
+    progress: Progress | None,
+) -> dict[str, dict[str, Embeddings]]:
+    """Label -> stores of the other image sets that the evaluations ask for."""
+    from phispace.api.learn import images_of
+    from phispace.evaluation.evaluate import wanted_images
+
+    wanted, run, own = wanted_images(chosen, options), found.run, found.images
+    if not wanted or not found.trained or run is None or own is None:
+        return {}
+    from phispace.embeddings.other_images import other_image_stores
+
+    return other_image_stores(
+        run, own, wanted=wanted, labels=list(stores), layer=layer, checkpoint=checkpoint, progress=progress,
+        load=lambda name: images_of(run, name, data_dir=data_dir, progress=progress),
+    )  # fmt: skip
 
 
 def options_of(chosen: Sequence[str], settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -131,18 +158,23 @@ class _Keeper:
         self.stores = stores
 
     def __call__(self, name: str, label: str, options: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
-        from phispace.storage import sha256_file
-
         more: dict[str, Any] = {}
         if self.stores[label].digest:
             more["vectors_sha256"] = self.stores[label].digest
-        if scores.items is not None:
-            text = json.dumps([label, dict(options)], sort_keys=True, default=str)
-            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-            path = self.run.path / "scores" / f"{name}-{safe_name(label)}-{digest}.parquet"
-            scores.items.save(path)
-            more["items"] = {"path": path.relative_to(self.run.path).as_posix(), "sha256": sha256_file(path)}
-        return more
+        return more | keep_items(self.run, name, label, options, scores)
+
+
+def keep_items(run: Run, name: str, label: str, options: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
+    """Write the items of a score beside scores.json; what its row says of them: `items`, with path and sha256."""
+    from phispace.storage import sha256_file
+
+    if scores.items is None:
+        return {}
+    text = json.dumps([label, dict(options)], sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    path = run.path / "scores" / f"{name}-{safe_name(label)}-{digest}.parquet"
+    scores.items.save(path)
+    return {"items": {"path": path.relative_to(run.path).as_posix(), "sha256": sha256_file(path)}}
 
 
 def score_lines(rows: Sequence[Mapping[str, Any]], *, everything: bool = False) -> list[str]:

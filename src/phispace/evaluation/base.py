@@ -96,6 +96,12 @@ class Evaluation:
         """
         return {}
 
+    def other_images(self) -> Mapping[str, str]:
+        """The stores of other images under the same encoder that `run` looks for among `others` as `images/NAME`: name
+        of an image set -> its items, as in `variants`. By default none.
+        """
+        return {}
+
     def check_needs(self, embeddings: Embeddings) -> None:
         """Raise InputError in one sentence if a part is missing."""
         for split in ("train", "val", "test"):

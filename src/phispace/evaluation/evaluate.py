@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from pydantic import ValidationError
@@ -99,11 +99,25 @@ def wanted_variants(names: Sequence[str], options: Mapping[str, Mapping[str, Any
     Raises:
         InputError: an unknown name or option.
     """
+    return _merged(make_evaluation(name, (options or {}).get(name)).variants() for name in resolve_names(names))
+
+
+def wanted_images(names: Sequence[str], options: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, str]:
+    """The other image sets whose stores the evaluations look for: name -> items, joined by `+`, over all of them.
+
+    Raises:
+        InputError: an unknown name or option.
+    """
+    return _merged(make_evaluation(name, (options or {}).get(name)).other_images() for name in resolve_names(names))
+
+
+def _merged(asked: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """What any of them asks for, items joined by `+`."""
     wanted: dict[str, list[str]] = {}
-    for name in resolve_names(names):
-        for variant, splits in make_evaluation(name, (options or {}).get(name)).variants().items():
-            wanted.setdefault(variant, []).extend(splits.split("+"))
-    return {variant: "+".join(dict.fromkeys(splits)) for variant, splits in wanted.items()}
+    for one in asked:
+        for name, items in one.items():
+            wanted.setdefault(name, []).extend(items.split("+"))
+    return {name: "+".join(dict.fromkeys(items)) for name, items in wanted.items()}
 
 
 def score_entry(name: str, scores: Scores, *, store: str, options: Mapping[str, Any], **more: Any) -> dict[str, Any]:

@@ -29,7 +29,10 @@ _CLASSIFIERS: Mapping[str, type[Probe]] = {"linear": LinearProbe, "knn": KNN}
 class SharedFactorsConfig(EvaluationConfig):
     """Options of the shared factors evaluation."""
 
+    images: tuple[str, ...] = Field((), description="other image sets whose labels are asked for, for example mnist")
     classifier: Literal["linear", "knn"] = Field("linear", description="what is trained on the other images' codes")
+    train_items: int = Field(5000, ge=2, description="at most so many train items of each set, always the same ones")
+    test_items: int = Field(2000, ge=1, description="at most so many test items of each set, always the same ones")
 
 
 class SharedFactors(Evaluation):
@@ -42,14 +45,18 @@ class SharedFactors(Evaluation):
     Config: ClassVar[type[EvaluationConfig]] = SharedFactorsConfig
     config: SharedFactorsConfig
 
+    def other_images(self) -> Mapping[str, str]:
+        items = f"train:{self.config.train_items}+val:{-(-self.config.train_items // 5)}+test:{self.config.test_items}"
+        return dict.fromkeys(self.config.images, items)
+
     def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
         """See the base and the module; each set's accuracy is `accuracy_NAME`."""
         self.check_needs(embeddings)
         sets = {k.removeprefix(PREFIX): store for k, store in (others or {}).items() if k.startswith(PREFIX)}
         if not sets:
             reason = (
-                f"Undefined: there is no store of other images under the same encoder (others[{PREFIX + 'NAME'!r}]), "
-                "whose labels could be asked for."
+                "Undefined: there is no store of other images under the same encoder; name image sets of other "
+                "labels with shared-factors.images, or give their stores."
             )
             return Scores({"gain": NAN, "accuracy": NAN, "majority": NAN}, {}, {}, [reason], {})
         metrics: dict[str, float] = {}
