@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.evaluate import make_evaluation
+from phispace.evaluation.linear import _past_the_best
 from phispace.metrics.classification import expected_calibration_error
 from phispace.metrics.intervals import wilson
 
@@ -151,6 +152,27 @@ def test_the_linear_probe_chooses_on_val_and_trains_on_train(digits: Embeddings)
     labels = np.where(digits.splits == "val", (digits.labels + 1) % 10, digits.labels)
     moved = make_evaluation("linear", {"l2": (chosen["l2"],)}).run(changed(digits, labels=labels))
     assert moved.metrics["accuracy"] == only.metrics["accuracy"]
+
+
+def test_strengths_beyond_the_best_are_left_out() -> None:
+    def row(accuracy: float, loss: float) -> dict[str, float]:
+        return {"val_accuracy": accuracy, "val_loss": loss}
+
+    good, worse, clearly = row(0.9, 0.3), row(0.895, 0.31), row(0.86, 0.4)
+    assert not _past_the_best([good], 1000)
+    assert not _past_the_best([good, worse], 1000)
+    assert _past_the_best([good, worse, worse], 1000)
+    assert _past_the_best([good, clearly], 1000), "two standard errors are 0.019"
+    assert not _past_the_best([good, clearly], 100), "of 100 items they are 0.06"
+    assert not _past_the_best([good, row(0.86, 0.2)], 1000), "the loss still falls"
+    assert not _past_the_best([good, worse, row(0.91, 0.4)], 1000)
+
+
+def test_the_chosen_probe_is_solved_more_closely(digits: Embeddings) -> None:
+    scores = make_evaluation("linear").run(digits)
+    chosen = scores.details["chosen"]
+    rough = next(r["loss"] for r in scores.details["curve"] if r["l2"] == chosen["l2"])
+    assert 0 <= rough - chosen["loss"] < 1e-3
 
 
 def test_scale_and_shift_of_a_dimension_do_not_matter_to_the_linear_probe(digits: Embeddings) -> None:

@@ -12,7 +12,7 @@ from phispace.evaluation.standardise import Scaling
 
 @pytest.mark.parametrize("cells", [1 << 22, 64])
 def test_scikit_learn(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standardise, "_CELLS", cells)  # in one block, and in many
+    monkeypatch.setattr(standardise, "_BLOCK", cells)  # in one block, and in many
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(200, 12)) * rng.uniform(0.01, 100, 12) + rng.uniform(-50, 50, 12)).astype(np.float32)
     new = rng.normal(size=(30, 12)).astype(np.float32)

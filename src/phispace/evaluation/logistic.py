@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -109,6 +110,13 @@ class Solution:
         return torch.log_softmax(torch.addmm(self.bias, z, self.weight), dim=1)
 
 
+class Features(Protocol):
+    """Features of a training part, float32 (n, r), and the mean square along each of their axes, float64 (r,)."""
+
+    train: Tensor
+    curvature: np.ndarray
+
+
 def solve_path(
     features: Standardised,
     y: np.ndarray,
@@ -117,11 +125,28 @@ def solve_path(
     max_iterations: int = 500,
     tolerance: float = 1e-6,
 ) -> Iterator[Solution]:
-    """Solutions for each strength, in descending order of strength.
+    """Solutions for each strength, in descending order of strength, each from the one before; see `solve`."""
+    found: Solution | None = None
+    for l2 in sorted(strengths, reverse=True):
+        found = solve(features, y, n_classes, l2, found, max_iterations, tolerance)
+        yield found
+
+
+def solve(
+    features: Standardised,
+    y: np.ndarray,
+    n_classes: int,
+    l2: float,
+    start: Solution | None = None,
+    max_iterations: int = 500,
+    tolerance: float = 1e-6,
+) -> Solution:
+    """The solution for one strength.
 
     Args:
         features: of the training part, (n, r).
         y: int64 (n,), 0 .. C-1.
+        start: where to begin; None = all weights 0.
         tolerance: stop when an iteration lowers the objective by less than this times max(objective, 1).
     """
     from scipy.optimize import minimize
@@ -130,34 +155,32 @@ def solve_path(
     (n, r), c = z.shape, n_classes
     rows = torch.arange(n)
     spread = (1 - 1 / c) / c
-    theta = np.zeros((r + 1, c))
-    for l2 in sorted(strengths, reverse=True):
-        scale = 1 / np.sqrt(np.append(spread * features.curvature, spread) + l2)[:, None]
-        scale_t = torch.from_numpy(scale).float()
+    scale = 1 / np.sqrt(np.append(spread * features.curvature, spread) + l2)[:, None]
+    scale_t = torch.from_numpy(scale).float()
 
-        def objective(flat: np.ndarray, scale_t: Tensor = scale_t, l2: float = l2) -> tuple[float, np.ndarray]:
-            weight = torch.from_numpy(flat.reshape(r + 1, c)).float() * scale_t
-            logits = torch.addmm(weight[-1], z, weight[:-1])
-            log_z = torch.logsumexp(logits, 1)
-            loss = (log_z - logits[rows, target]).mean(dtype=torch.float64)
-            # Below exp(-60) a share changes nothing, but as a denormal number it slows the product a hundredfold.
-            share = logits.sub_(log_z[:, None]).clamp_min_(-60).exp_()
-            share[rows, target] -= 1
-            gradient = torch.empty_like(weight)
-            torch.mm(z.T, share, out=gradient[:-1])
-            gradient[-1] = share.sum(0)
-            gradient /= n
-            gradient[:-1] += l2 * weight[:-1]
-            value = float(loss) + l2 / 2 * float((weight[:-1].double() ** 2).sum())
-            return value, (gradient * scale_t).double().numpy().ravel()
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weight = torch.from_numpy(flat.reshape(r + 1, c)).float() * scale_t
+        logits = torch.addmm(weight[-1], z, weight[:-1])
+        log_z = torch.logsumexp(logits, 1)
+        loss = (log_z - logits[rows, target]).mean(dtype=torch.float64)
+        # Below exp(-60) a share changes nothing, but as a denormal number it slows the product a hundredfold.
+        share = logits.sub_(log_z[:, None]).clamp_min_(-60).exp_()
+        share[rows, target] -= 1
+        gradient = torch.empty_like(weight)
+        torch.mm(z.T, share, out=gradient[:-1])
+        gradient[-1] = share.sum(0)
+        gradient /= n
+        gradient[:-1] += l2 * weight[:-1]
+        value = float(loss) + l2 / 2 * float((weight[:-1].double() ** 2).sum())
+        return value, (gradient * scale_t).double().numpy().ravel()
 
-        found = minimize(
-            objective,
-            (theta / scale).ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "ftol": tolerance, "gtol": 1e-7},
-        )
-        theta = found.x.reshape(r + 1, c) * scale
-        weight = torch.from_numpy(theta).float()
-        yield Solution(l2, weight[:-1], weight[-1], float(found.fun), int(found.nit), bool(found.status != 1))
+    theta = np.zeros((r + 1, c)) if start is None else torch.cat([start.weight, start.bias[None]]).double().numpy()
+    found = minimize(
+        objective,
+        (theta / scale).ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "ftol": tolerance, "gtol": 1e-7},
+    )
+    weight = torch.from_numpy(found.x.reshape(r + 1, c) * scale).float()
+    return Solution(l2, weight[:-1], weight[-1], float(found.fun), int(found.nit), bool(found.status != 1))

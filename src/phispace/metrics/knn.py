@@ -12,6 +12,7 @@ import numpy as np
 
 from phispace.errors import InputError
 from phispace.metrics.arrays import as_labels, as_matrix
+from phispace.metrics.largest import largest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,7 +147,7 @@ def _rank(items: _Prepared, block: Tensor, rough: Tensor, k: int) -> tuple[np.nd
     import torch
 
     wide = min(k + _SPARE, rough.shape[1])
-    top, candidates = rough.topk(wide, dim=1)
+    top, candidates = largest(rough, wide)
     error = items.error(block, candidates)
     value = items.finish(block, top)
     unsure = torch.zeros(top.shape, dtype=torch.bool)
