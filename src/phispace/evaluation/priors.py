@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+CHANCE = "1 / classes"
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -26,7 +28,8 @@ class Prior:
         title: the prior.
         evaluation, metric: the score that measures it.
         measure: the measure in a few words.
-        low, high: scores of the two controls; a name is another metric of the same entry.
+        low, high: scores of the two controls; a name is another metric of the same entry, and `CHANCE` one over the
+            number of classes in its details.
         low_control, high_control: what such a representation is, in a few words.
     """
 
@@ -46,9 +49,19 @@ class Prior:
     def position(self, entry: Mapping[str, Any], value: float | None = None) -> float:
         """Where the score (or another value, such as an interval's end) stands between the controls; `nan` where
         undefined. Nothing is cut off: beyond the low control it is below 0."""
-        low, high = (_number(entry, end) if isinstance(end, str) else end for end in (self.low, self.high))
+        low, high = end_of(self.low, entry), end_of(self.high, entry)
         value = self.value(entry) if value is None else value
         return (value - low) / (high - low) if high > low else math.nan
+
+
+def end_of(end: float | str, entry: Mapping[str, Any]) -> float:
+    """A control's score, as `Prior.low` and `Prior.high` give it; `nan` if the entry does not have it."""
+    if not isinstance(end, str):
+        return end
+    if end == CHANCE:
+        classes = (entry.get("details") or {}).get("classes") or ()
+        return 1 / len(classes) if classes else math.nan
+    return _number(entry, end)
 
 
 def _number(entry: Mapping[str, Any], metric: str) -> float:
@@ -90,7 +103,7 @@ PRIORS: tuple[Prior, ...] = (
         0.0, 1.0, "their commonest class", "no error",
     ),
     Prior(
-        "Semi-supervision", "few-labels", "area", "area under the few-label curve",
-        "majority", 1.0, "the commonest class", "no error with one label",
+        "Semi-supervision", "few-labels", "linear_area", "area under the few-label curve",
+        CHANCE, 1.0, "guessing", "no error with one label",
     ),
 )  # fmt: skip

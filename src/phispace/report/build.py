@@ -17,6 +17,8 @@ from phispace.report import pictures
 from phispace.report.answer import answer, main_entry
 from phispace.report.document import Fact, Number, Report, Section, Text
 from phispace.report.history import History, read_history
+from phispace.report.latents import latent_sections
+from phispace.report.priors import prior_sections
 from phispace.report.record import (
     cost_facts,
     encoder_name,
@@ -84,9 +86,11 @@ def run_report(run: Run) -> Report:
         *_scores(run, entries),
         *pictures.curves(run, history),
         *pictures.maps(run),
+        *latent_sections(run),
         *pictures.confusions(run, entries),
         *robustness_section(run, entries),
         *similarity_section(run, entries),
+        *prior_sections(run, entries),
     ]
     status = str(run.record.get("status", ""))
     caveats = [_STATES[status]] if status in _STATES else []
