@@ -17,6 +17,7 @@ from phispace.errors import InputError
 from phispace.metrics.arrays import as_labels
 
 Interval = tuple[float, float]
+_CELLS = 1 << 22  # of draws that are held at a time
 UNDEFINED: Interval = (float("nan"), float("nan"))
 
 
@@ -68,9 +69,23 @@ def bootstrap(
 
 
 def bootstrap_mean(values: Any, rng: np.random.Generator, repeats: int = 1000, level: float = 0.95) -> Interval:
-    """Percentile interval of the mean of values (N,)."""
+    """Percentile interval of the mean of values (N,); fewer than two give `nan`."""
     values = np.asarray(values, np.float64)
-    return bootstrap(lambda index: float(values[index].mean()), len(values), rng, repeats, level)
+    n = len(values)
+    if n < 2:
+        return UNDEFINED
+    step = max(1, _CELLS // n)
+    sizes = [min(step, repeats - start) for start in range(0, repeats, step)]
+    return percentile(np.concatenate([values[rng.integers(0, n, (size, n))].mean(1) for size in sizes]), level)
+
+
+def mean_interval(values: Any, level: float = 0.95) -> Interval:
+    """Student's interval of the mean of values (N,) that were drawn independently; fewer than two give `nan`."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return UNDEFINED
+    reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - reach, float(values.mean()) + reach
 
 
 def bootstrap_counts(
@@ -93,8 +108,7 @@ def bootstrap_counts(
     if n < 2:
         return UNDEFINED
     share = counts.reshape(-1) / n
-    # At most 2^23 cells at a time.
-    step = max(1, (1 << 23) // counts.size)
+    step = max(1, _CELLS // counts.size)
     drawn = [
         statistic(rng.multinomial(n, share, size=min(step, repeats - start)).reshape(-1, *counts.shape))
         for start in range(0, repeats, step)
