@@ -102,6 +102,27 @@ class Evaluation:
         """
         return {}
 
+    def variants_among(
+        self, embeddings: Embeddings, others: Mapping[str, Embeddings] | None
+    ) -> tuple[dict[str, Embeddings], list[str]]:
+        """Those of `variants` that are there, and a caveat about those that are not.
+
+        Raises:
+            InputError: a store of another width, which another encoder made.
+        """
+        there = {name: others[name] for name in self.variants() if others and name in others}
+        for name, store in there.items():
+            if store.dim != embeddings.dim:
+                raise InputError(
+                    f"The store {name} has {store.dim} dimensions and the store itself {embeddings.dim}; one encoder's "
+                    "are expected."
+                )
+        missing = [name for name in self.variants() if name not in there] if there else []
+        if not missing:
+            return there, []
+        named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        return there, [f"Without {named}, of which there are no stores."]
+
     def check_needs(self, embeddings: Embeddings) -> None:
         """Raise InputError in one sentence if a part is missing."""
         for split in ("train", "val", "test"):
