@@ -21,7 +21,6 @@ import numpy as np
 from pydantic import Field
 
 from phispace.embeddings.store import UNKNOWN, Embeddings
-from phispace.errors import InputError
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
 from phispace.evaluation.items import Items
 from phispace.evaluation.protocol import Part, by_id, in_all, paired
@@ -85,19 +84,11 @@ class Smoothness(Evaluation):
         """See the base; the stores of `variants` are those of the same test images, changed. Partners are those among
         all test items of `embeddings`, which must therefore be all that the images have."""
         self.check_needs(embeddings)
-        there = {name: store for name, store in (others or {}).items() if name in self.variants()}
-        for name, store in there.items():
-            if store.dim != embeddings.dim:
-                raise InputError(
-                    f"The store {name} has {store.dim} dimensions and the store itself {embeddings.dim}; one encoder's "
-                    "are expected."
-                )
+        there, without = self.variants_among(embeddings, others)
         test = by_id(embeddings, "test")
         part = in_all(test, there.values(), self.config.n, rng(seed, "smoothness items"))
         caveats = [f"Of {len(part):,} of {len(test):,} test items."] if 0 < len(part) < len(test) else []
-        missing = [name for name in self.variants() if name not in there]
-        if missing and there:
-            caveats.append(f"Without {', '.join(missing)}, of which there are no stores.")
+        caveats += without
         still = self._changes(part, there, seed, caveats)
         way = self._way(part, test, there, caveats)
         return Scores(
