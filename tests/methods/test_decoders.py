@@ -102,6 +102,14 @@ def test_normalisation_and_activation_stand_as_in_the_encoder():
     assert kinds(mirror(after)) == ["Linear", "Unflatten", "Tanh", "BatchNorm2d", "Conv2d"]
 
 
+def test_running_statistics_of_the_mirror_keep_up():
+    for name, momentum in (("convnet4", 0.1), ("speednet", 0.4)):
+        norms = [m for m in mirror(build_encoder(name, 1, 16)).modules() if hasattr(m, "least_momentum")]
+        assert norms
+        assert {m.least_momentum for m in norms} == {momentum}
+        assert all(int(m.num_batches_tracked) == 0 for m in norms)
+
+
 def test_an_average_over_the_map_becomes_a_dense_layer():
     encoder = build_encoder("resnet18", 3, 64, width=4, code=5)
     decoder = mirror(encoder)

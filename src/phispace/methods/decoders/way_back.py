@@ -11,6 +11,7 @@ from torchvision.models.resnet import BasicBlock
 
 from phispace.encoders.base import Encoder
 from phispace.encoders.convolution import Conv3x3
+from phispace.encoders.norm import BatchNorm1d, BatchNorm2d
 from phispace.encoders.sparse import Sparse
 from phispace.encoders.upward import Unflatten, Upsample
 from phispace.errors import InputError
@@ -24,6 +25,9 @@ ACTIVATIONS = (
 )  # fmt: skip
 NORMALISATIONS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm)
 OVER_THE_MAP = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+LEAST_MOMENTUM = 0.1
+"""Of the mirror's running statistics: of a slower encoder's (0.01) they lag behind the weights, which costs a
+reconstruction in evaluation a tenth of its error after 150 steps and a representation hardly anything."""
 LEFT_OUT = (nn.Dropout, nn.Dropout2d, nn.Identity, nn.LocalResponseNorm, Sparse)
 
 
@@ -155,10 +159,14 @@ class _Way:
 
 
 def _fresh(module: nn.Module) -> nn.Module:
-    """The same kind with the same options, as it starts."""
+    """The same kind with the same options, as it starts; see `LEAST_MOMENTUM`."""
     made = copy.deepcopy(module)
     for part in made.modules():
         reset = getattr(part, "reset_parameters", None)
         if callable(reset):
             reset()
+        if isinstance(part, BatchNorm1d | BatchNorm2d):
+            part.least_momentum = max(part.least_momentum, LEAST_MOMENTUM)
+        elif isinstance(part, _BatchNorm) and part.momentum is not None:
+            part.momentum = max(part.momentum, LEAST_MOMENTUM)
     return made
