@@ -13,6 +13,7 @@ from phispace.metrics.intervals import (
     bootstrap_counts,
     bootstrap_mean,
     clopper_pearson,
+    mean_interval,
     paired_difference,
     percentile,
     wilson,
@@ -110,3 +111,14 @@ def test_degenerate() -> None:
         assert np.isnan(interval).all()
     with pytest.raises(InputError, match="between 0 and n"):
         wilson(5, 4)
+
+
+def test_the_interval_of_a_mean_is_students_and_covers() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=7)
+    expected = stats.t.interval(0.95, 6, values.mean(), stats.sem(values))
+    assert mean_interval(values) == pytest.approx(expected)
+    covered = sum(low <= 0 <= high for low, high in (mean_interval(rng.normal(size=5)) for _ in range(1000)))
+    assert 0.93 <= covered / 1000 <= 0.97
+    assert all(np.isnan(v) for v in (*mean_interval([1.0]), *mean_interval([])))
+    assert mean_interval([0.5, 0.5]) == (0.5, 0.5)

@@ -18,6 +18,7 @@ REGISTRY = Registry(
         "density-clustering": "phispace.evaluation.density:DensityClustering",
         "retrieval": "phispace.evaluation.retrieval:Retrieval",
         "episodes": "phispace.evaluation.episodes:EpisodesEvaluation",
+        "few-labels": "phispace.evaluation.few_labels:FewLabels",
         "separation": "phispace.evaluation.separation:Separation",
         "health": "phispace.evaluation.health:Health",
         "intrinsic-dimension": "phispace.evaluation.intrinsic_dimension:IntrinsicDimension",

@@ -3,13 +3,13 @@
 Each episode has its own classes (5 by default) and its own labelled items (1 and 5 of each); 15 further items of each
 class are classified. Nothing is trained beyond the episode. The classifier is the nearest class mean: by cosine on
 vectors that are centred on train's mean and scaled to length 1 (SimpleShot's CL2N), and by Euclidean distance on the
-vectors as they are (prototypical networks). Whether the encoder has seen the classes is for the reader to know.
+vectors as they are (prototypical networks). Intervals are Student's over the episodes: they say how far other episodes
+of these items would be. Whether the encoder has seen the classes is for the reader to know.
 Sources: see `phispace.metrics.episodes`; 5 ways, 1 and 5 shots, 15 queries as on miniImageNet.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -21,12 +21,11 @@ from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
 from phispace.evaluation.protocol import Part, by_id
 from phispace.evaluation.scored import scored_part, undefined
 from phispace.metrics.directions import unit_vectors
-from phispace.metrics.intervals import Interval
+from phispace.metrics.intervals import Interval, mean_interval
 from phispace.randomness import rng
 
 NAN = float("nan")
 _ROWS = 1 << 24  # numbers held at a time: 64 MB in float32
-_NORMAL = 1.959963984540054
 
 
 class EpisodesConfig(EvaluationConfig):
@@ -79,7 +78,8 @@ class EpisodesEvaluation(Evaluation):
             for kind, values in found.items():
                 name = f"accuracy_{k}shot{kind}"
                 metrics[name] = float(values.mean())
-                interval[name] = _normal_interval(values)
+                low, high = mean_interval(values)
+                interval[name] = max(0.0, low), min(1.0, high)
                 details["deviation"][name] = float(values.std(ddof=1))
         if self.primary not in metrics:
             metrics = {self.primary: NAN, **metrics}
@@ -135,9 +135,3 @@ class EpisodesEvaluation(Evaluation):
                 if kind == "" and self.config.logistic:
                     found.setdefault("_logistic", []).append(accuracies(logistic(support, query)))
         return {kind: np.concatenate(values) for kind, values in found.items()}, (ways, queries), caveats
-
-
-def _normal_interval(values: np.ndarray) -> Interval:
-    """mean +- 1.96 standard errors over the episodes, inside [0, 1]: how far other episodes of these items would be."""
-    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
-    return max(0.0, mean - _NORMAL * error), min(1.0, mean + _NORMAL * error)

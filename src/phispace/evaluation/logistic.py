@@ -118,7 +118,7 @@ class Features(Protocol):
 
 
 def solve_path(
-    features: Standardised,
+    features: Features,
     y: np.ndarray,
     n_classes: int,
     strengths: Sequence[float],
@@ -133,7 +133,7 @@ def solve_path(
 
 
 def solve(
-    features: Standardised,
+    features: Features,
     y: np.ndarray,
     n_classes: int,
     l2: float,
