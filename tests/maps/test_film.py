@@ -90,7 +90,7 @@ def test_neither_backwards_nor_joint_is_offered() -> None:
             fit_frames(stores, strategy=name)  # type: ignore[arg-type]
     options = set(inspect.signature(fit_frames).parameters)
     assert not options & {"backwards", "reverse", "joint", "order"}
-    assert set(animation._STRATEGIES) == {"warm", "constant", "full", "independent"}
+    assert set(animation._STRATEGIES) == {"warm", "constant", "full", "independent", "identity"}
 
 
 def test_bad_stores_and_captions_are_refused() -> None:

@@ -28,7 +28,7 @@ def draw_film(
     *,
     layer: str = "features",
     split: str = "test",
-    strategy: Literal["warm", "constant", "full", "independent"] = "warm",
+    strategy: Literal["warm", "constant", "full", "independent", "identity"] = "warm",
     items: int = 2000,
     at_most: int = 40,
     in_betweens: int = 10,
@@ -44,7 +44,8 @@ def draw_film(
     Args:
         strategy: `warm` (each frame starts from the one before), `constant` (the same with one exaggeration for all),
             `full` (the same with the whole schedule) or
-            `independent` (each alone from a random start); see `phispace.maps.animation.fit_frames`.
+            `independent` (each alone from a random start), or `identity` (no projection: a code of two dimensions as it
+            is); see `phispace.maps.animation.fit_frames`.
         items: size of the fixed, stratified subset.
         at_most: checkpoints; more are thinned evenly.
         thumbnails: draw the images in place of points.

@@ -18,6 +18,7 @@ class Strategy(StrEnum):
     constant = "constant"
     full = "full"
     independent = "independent"
+    identity = "identity"
 
 
 @app.command()
@@ -25,7 +26,8 @@ def film(
     run: RunPath,
     layer: Annotated[str, typer.Option("--layer", "-l", help="The layer.")] = "features",
     strategy: Annotated[
-        Strategy, typer.Option("--strategy", help="warm: each frame from the one before; constant; full; independent.")
+        Strategy,
+        typer.Option("--strategy", help="warm: each frame from the one before; constant; full; independent; identity."),
     ] = Strategy.warm,
     split: Annotated[str, typer.Option("--split", help="train, val or test.")] = "test",
     items: Annotated[int, typer.Option("--items", min=4, help="Images that are followed.")] = 2000,

@@ -30,9 +30,9 @@ from phispace.progress import SILENT, Progress
 __all__ = ["Strategy", "draw_film", "draw_numbers", "fit_frames"]
 
 Metric = Literal["euclidean", "cosine"]
-Strategy = Literal["warm", "constant", "full", "independent"]
+Strategy = Literal["warm", "constant", "full", "independent", "identity"]
 _SOURCE = ("run", "checkpoint", "layer", "images")
-_STRATEGIES = ("warm", "constant", "full", "independent")
+_STRATEGIES = ("warm", "constant", "full", "independent", "identity")
 
 
 def fit_frames(
@@ -59,17 +59,22 @@ def fit_frames(
         strategy: `warm`: from the frame before, as firmly as `warm_options` says. `constant`: from the frame before,
             always with exaggeration 4 for 100 iterations and none for 250. `full`: from the frame before shrunk to a
             deviation of 1e-4, with the whole schedule: costs more and moves more. `independent`: each frame alone from
-            a random start, not even rotated.
+            a random start, not even rotated. `identity`: no projection, two-dimensional vectors as they are.
         compare: also fit each frame independently, which the bar needs and which is more than half of the time.
         seed: for draws.
 
     Raises:
-        InputError: no stores, ids that differ, captions out of training order, fewer than 4 items, or an unknown
-            strategy.
+        InputError: no stores, ids that differ, captions out of training order, fewer than 4 items, an unknown
+            strategy, or `identity` for vectors of other than two dimensions.
     """
     if strategy not in _STRATEGIES:
         raise InputError(f"The strategy {strategy!r} is not one of {', '.join(_STRATEGIES)}.")
     written = _captions(stores, captions)
+    if strategy == "identity":
+        compare = False  # there is no fit to compare with
+        wide = [store.dim for store in stores if store.dim != 2]
+        if wide:
+            raise InputError(f"The strategy 'identity' draws a code of two dimensions as it is; these have {wide[0]}.")
     chosen = stratified_subset(stores[0].ids, stores[0].labels, max_items)
     ids, labels = stores[0].ids[chosen], stores[0].labels[chosen]
     if len(ids) < TSNEProjection.min_items:
@@ -82,12 +87,17 @@ def fit_frames(
     before: dict[str, Any] = {}
     with (progress or SILENT).task("Frames", total=len(stores)) as task:
         for t, store in enumerate(stores):
-            vectors = prepared(_rows(store, ids, t), metric)
+            raw = _rows(store, ids, t)
+            vectors = prepared(raw, metric)
             affinities = affinities_of(vectors, perplexity, seed)
             now: dict[str, Any] = {"near": affinities.knn_index.build()[0][:, :NEIGHBOURS]}
             churn = float(churned(before["near"], now["near"]).mean()) if before else 1.0
             began = time.perf_counter()
-            now["xy"] = xy = film_fit.frame(t, vectors, affinities, before.get("xy"), churn)
+            if strategy == "identity":
+                xy = raw.astype(np.float64)
+            else:
+                xy = film_fit.frame(t, vectors, affinities, before.get("xy"), churn)
+            now["xy"] = xy
             seconds["film"] += time.perf_counter() - began
             row = measure(vectors, xy, labels)
             if compare or strategy == "independent":

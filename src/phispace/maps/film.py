@@ -78,7 +78,7 @@ class Film:
             trustworthiness_independent, knn_recall_independent, leak_independent: of the independent fit;
             churn: mean of 1 - Jaccard overlap of an item's true nearest neighbours with those in the frame before;
             stability: Spearman correlation over items of churn and displacement: above 0, what moves has a reason.
-        strategy: warm, constant, full or independent.
+        strategy: warm, constant, full, independent or identity.
         info: options, seed, subset, seconds, sources; JSON-able.
     """
 
@@ -98,7 +98,8 @@ class Film:
         """Frame t as a map."""
         quality = {name: self.table[t].get(name, float("nan")) for name in MEASURES}
         info = {"caption": asdict(self.captions[t]), "strategy": self.strategy}
-        return Map(self.xy[t], self.ids, self.labels, self.classes, "tsne", quality, info)
+        method = "identity" if self.strategy == "identity" else "tsne"
+        return Map(self.xy[t], self.ids, self.labels, self.classes, method, quality, info)
 
     def badges(self, t: int) -> list[str]:
         """Where frame t misses a bar, in words; empty where it keeps all of them or they could not be measured.

@@ -28,6 +28,7 @@ _TITLES = {
     "constant": "t-SNE, each frame started from the one before",
     "full": "t-SNE, each frame started from the one before, shrunk",
     "independent": "t-SNE, each frame fitted alone (not comparable)",
+    "identity": "The two dimensions of the code, as they are",
 }
 
 

@@ -1,0 +1,53 @@
+"""Sections about a code: whether it has collapsed, and the pictures that `phispace latents` drew of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from phispace import storage
+from phispace.errors import PhispaceError
+from phispace.report.document import Figure, Gallery, Section, Text
+from phispace.run import Run
+
+FOLDER = "latents"
+_PICTURES = {
+    "scatter": ("The code of test images, by class", "Two dimensions of the code, coloured by class"),
+    "grid": ("What the decoder makes of codes over the quantiles of the prior", "Images decoded from a grid of codes"),
+    "traversals": ("One dimension changed at a time, the one that carries most first", "Traversals of the dimensions"),
+    "interpolations": ("Between two images, along a line and along an arc", "Images decoded between pairs of images"),
+    "samples": ("Drawn from the prior, none chosen", "Images decoded from draws of the prior"),
+    "kl": ("What each dimension carries", "Bars of the KL divergence of each dimension from the prior"),
+}
+
+
+def latent_sections(run: Run) -> list[Section]:
+    """A collapse in words, if the run's record names one, and the pictures that are there."""
+    sections: list[Section] = []
+    health = str(run.record.get("health") or "")
+    if "POSTERIOR COLLAPSE" in health or health.startswith("Partial posterior collapse"):
+        sections.append(Text(title="Is the whole code in use?", paragraphs=(health,), tone="caution"))
+    numbers = _numbers(run)
+    if not numbers:
+        return sections
+    figures = tuple(
+        Figure(path=f"{FOLDER}/{name}.png", alt=alt, caption=caption)
+        for name, (caption, alt) in _PICTURES.items()
+        if (run.path / FOLDER / f"{name}.png").is_file()
+    )
+    if figures:
+        used = f"{numbers.get('active_units')} of {numbers.get('dimensions')} dimensions of the code are in use"
+        total = numbers.get("kl_total")
+        carried = f", {total:.1f} nats in all" if isinstance(total, float) else ""
+        sections.append(Gallery(title="What is in the code?", figures=figures, caption=f"{used}{carried}."))
+    return sections
+
+
+def _numbers(run: Run) -> Mapping[str, Any]:
+    path = run.path / FOLDER / "latents.json"
+    if not path.is_file():
+        return {}
+    try:
+        return storage.read_json(path)
+    except PhispaceError:
+        return {}  # damaged: the pictures are drawn again by the verb
