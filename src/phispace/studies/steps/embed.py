@@ -47,11 +47,12 @@ class Embed(Step[EmbedOptions]):
         for label, store in stores.items():
             if store.path is None:
                 store.save(context.place("embeddings", name, label))
-        paths = {label: _inner(context, store) for label, store in stores.items()}
+        paths = {label: inner_path(context, store) for label, store in stores.items()}
         return Outcome({"stores": paths, "layers": list(options.layers), "run": options.run})
 
 
-def _inner(context: Context, store: Embeddings) -> str:
+def inner_path(context: Context, store: Embeddings) -> str:
+    """A stored store's path in the study's directory."""
     if store.path is None:
         raise ValueError("a store of a study is saved before it is named")
     return store.path.relative_to(context.out).as_posix()

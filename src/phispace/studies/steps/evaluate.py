@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import Field
+
 from phispace.evaluation.evaluate import score_table
 from phispace.registry import registry
 from phispace.report.document import Fact, Number
@@ -20,6 +22,7 @@ class EvaluateOptions(StepOptions):
 
     of: str
     evaluations: tuple[str, ...] = ("knn", "linear", "health")
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="evaluation -> its options")
     title: str = "How good is it?"
 
 
@@ -34,8 +37,10 @@ class Evaluate(Step[EvaluateOptions]):
     def run(self, context: Context, name: str, options: EvaluateOptions) -> Outcome:
         stores = stores_of(context, options.of)
         made = context.result(options.of)
-        rows = score_table(stores, list(options.evaluations), seed=context.seed, progress=context.progress)
-        run_of(context, made["run"]).add_scores(rows)
+        names = list(options.evaluations)
+        rows = score_table(stores, names, options=options.options, seed=context.seed, progress=context.progress)
+        if not made.get("several"):  # the scores of several runs belong to the study
+            run_of(context, made["run"]).add_scores(rows)
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
         facts = primary_facts(rows, made["layers"][0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
