@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from phispace.cli.options import (
     Threads,
     app,
     bars,
+    command_line,
 )
 
 
@@ -79,15 +79,9 @@ def _study(
         size=size,
         seed=seed,
         training={"threads": threads, "precision": precision},
-        command=_command_line(),
+        command=command_line(),
         progress=bars(quiet),
     )
     for line in report.answers:
         typer.echo(line)
     typer.echo(f"Report: {report.path}")
-
-
-def _command_line() -> str:
-    import shlex
-
-    return shlex.join(["phispace", *sys.argv[1:]])

@@ -50,3 +50,12 @@ def pixels(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit() and int(width) >= 64 and int(height) >= 64):
         raise InputError(f"--canvas is {text!r}; WIDTHxHEIGHT in pixels is expected, for example 4000x3000.")
     return int(width), int(height)
+
+
+def command_line() -> str:
+    """What was typed, for reports that name the command that made them."""
+    import shlex
+
+    from phispace.provenance import arguments
+
+    return shlex.join(["phispace", *arguments()[1:]])

@@ -1,15 +1,29 @@
-"""Verbs that score."""
+"""Verbs that score and compare scores."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phispace.cli.files import Embedded, IdsKey, LabelsKey, SplitKey, TestFile, VectorsKey, embedded
-from phispace.cli.options import AsJson, Checkpoint, DataDir, OptionalImages, Quiet, Seed, app, bars
+from phispace.cli.options import AsJson, Checkpoint, DataDir, OptionalImages, Quiet, Seed, app, bars, command_line
+
+if TYPE_CHECKING:
+    from phispace.report.leaderboard_page import Leaderboard
+
+Shown = Annotated[
+    list[str] | None,
+    typer.Option("--with", "-w", help="Evaluations, or EVALUATION.METRIC (repeatable); the first one ranks."),
+]
+OneLayer = Annotated[str | None, typer.Option("--layer", "-l", help="Only scores of this layer.")]
+Baselines = Annotated[bool, typer.Option(help="Rows of pixels, PCA, the untrained encoder, the majority class.")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--out", "-o", help="File (.html, .md, .csv, .json), or a directory for all four (repeatable)."),
+]
 
 
 @app.command()
@@ -65,3 +79,49 @@ def evaluate(
         from phispace.api.results import write_report
 
         typer.echo(f"Report: {write_report(out)}", err=True)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Scored runs; seeds of one method are one row.")],
+    with_: Shown = None,
+    layer: OneLayer = None,
+    baselines: Baselines = True,
+    out: Files = None,
+    as_json: AsJson = False,
+) -> None:
+    """Runs beside each other: means over seeds, and every paired difference with its test."""
+    from phispace.api import compare as api
+
+    found = api.compare(*runs, evaluations=with_, layer=layer, baselines=baselines, command=command_line())
+    _show(found, out, as_json)
+
+
+@app.command()
+def leaderboard(
+    sources: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN|FOLDER]...", help="Runs, or folders of runs; default runs.")
+    ] = None,
+    with_: Shown = None,
+    layer: OneLayer = None,
+    baselines: Baselines = True,
+    out: Files = None,
+    as_json: AsJson = False,
+) -> None:
+    """All runs of a folder, ranked: seeds, intervals, minutes, parameters, and the accuracy that minutes buy."""
+    from phispace.api import compare as api
+
+    found = api.leaderboard(
+        *(sources or ()), evaluations=with_, layer=layer, baselines=baselines, command=command_line()
+    )
+    _show(found, out, as_json)
+
+
+def _show(found: Leaderboard, out: list[Path] | None, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        typer.echo("\n".join(found.lines()))
+    for path in out or ():
+        for made in found.save(path):
+            typer.echo(str(made), err=True)

@@ -11,6 +11,7 @@ today or in a year, without the models. Pictures are named by paths relative to 
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -38,10 +39,21 @@ def _inside(path: str) -> str:
     return pure.as_posix()
 
 
+def _reachable(link: str) -> str:
+    """A place in this page (`#name`), or a relative path; never a scheme or another host."""
+    if link and not re.fullmatch(r"#[A-Za-z][\w-]*", link):
+        pure = PurePosixPath(link)
+        if pure.is_absolute() or "\\" in link or ":" in link or "\0" in link or link.startswith("//"):
+            raise ValueError(f"a link is #NAME or a relative path with forward slashes; got {link!r}")
+    return link
+
+
 Real = Annotated[float | None, BeforeValidator(_finite)]
 InnerPath = Annotated[
     str, BeforeValidator(lambda p: p.as_posix() if isinstance(p, Path) else p), AfterValidator(_inside)
 ]
+
+Link = Annotated[str, AfterValidator(_reachable)]
 
 
 class Part(BaseModel):
@@ -62,6 +74,7 @@ class Number(Part):
             None takes the form of the table's column, else `number`.
         notes: caveats, which become footnotes.
         best: emphasised; see `phispace.report.emphasis`.
+        link: where it comes from: a row of this page by its anchor, or a file beside it.
     """
 
     value: Real
@@ -72,6 +85,7 @@ class Number(Part):
     reason: PlainText = ""
     notes: tuple[PlainText, ...] = ()
     best: bool = False
+    link: Link = ""
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -92,12 +106,14 @@ class Column(Part):
 
 
 class Row(Part):
-    """A row of a table. A baseline stands apart from the results."""
+    """A row of a table. A baseline stands apart from the results; `anchor` is what links of this page lead to."""
 
     label: PlainText
     cells: tuple[Number | PlainText | None, ...]
     baseline: bool = False
     note: PlainText = ""
+    link: Link = ""
+    anchor: Annotated[str, Field(pattern=r"^([A-Za-z][\w-]*)?$")] = ""
 
 
 class Text(Part):

@@ -83,11 +83,9 @@ def write(number: Number, *, unit: bool = True) -> tuple[str, str]:
     text = show(value)
     if number.form == "points" and value > 0:
         text = f"+{text}"
-    uncertainty = ""
-    if spread is not None:
-        uncertainty = f"± {show(spread)}"
-    elif low is not None and high is not None:
-        uncertainty = f"[{show(low)}, {show(high)}]"
+    parts = [f"± {show(spread)}"] if spread is not None else []
+    parts += [f"[{show(low)}, {show(high)}]"] if low is not None and high is not None else []
+    uncertainty = " ".join(parts)
     return (f"{text}{NARROW}{name}" if unit and name else text), uncertainty
 
 

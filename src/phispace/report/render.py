@@ -111,10 +111,11 @@ def _chapters(report: Report) -> list[dict[str, Any]]:
 def _number(cell: Number | str | None, column_form: Form | None = None) -> Mapping[str, Any]:
     """What the template needs of a cell: text, uncertainty, and whether it is a number at all."""
     if not isinstance(cell, Number):
-        return {"text": cell or "", "around": "", "numeric": False, "undefined": False, "best": False}
+        return {"text": cell or "", "around": "", "numeric": False, "undefined": False, "best": False, "link": ""}
     cell = cell.formed(column_form)
     text, around = write(cell, unit=cell.form != column_form or cell.form not in UNITS)
-    return {"text": text, "around": around, "numeric": True, "undefined": cell.value is None, "best": cell.best}
+    return {"text": text, "around": around, "numeric": True, "undefined": cell.value is None, "best": cell.best,
+            "link": cell.link}  # fmt: skip
 
 
 def _head_unit(column: Column) -> str:

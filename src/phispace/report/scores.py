@@ -35,8 +35,12 @@ def is_baseline(store: str, main: Sequence[str] | None = None) -> bool:
 
 
 def store_name(store: str) -> str:
-    """A store's label for people."""
-    return _NAMES.get(rule(store), store)
+    """A store's label for people; what follows a baseline's name stays with it: `PCA 16 components`."""
+    kind = rule(store)
+    if kind not in _NAMES:
+        return store
+    more = store[len(kind) :].partition("@")[0].strip()
+    return f"{_NAMES[kind]}, {more}" if more else _NAMES[kind]
 
 
 def rule(store: str) -> str:
@@ -85,6 +89,16 @@ def primary_of(entry: Entry) -> str | None:
     return primary if primary in metrics else next(iter(metrics), None)
 
 
+def is_higher_better(evaluation: str, metric: str) -> bool | None:
+    """Whether a higher value of this metric is better; None where there is no better."""
+    _, primary, higher = _declared(evaluation)
+    # Neither has a best: a rank can be too low, but the highest one is not therefore the best; and two alike
+    # representations are not better than two different ones.
+    if evaluation in ("health", "cka"):
+        return None
+    return higher if metric == primary else True if form_of(metric) == "share" else None
+
+
 def evaluation_title(evaluation: str) -> str:
     """An evaluation's name for people."""
     return capital(_declared(evaluation)[0])
@@ -125,11 +139,9 @@ def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str
         metric = primary_of(some)
         if metric is None:
             continue
-        name, primary, higher = _declared(evaluation)
+        name, primary, _ = _declared(evaluation)
         head = f"{capital(name)}: {metric_name(metric)}" + (f" ({options})" if options else "")
-        direction = higher if metric == primary else None
-        # Health has no best: a rank can be too low, but the highest one is not therefore the best. Nor has likeness.
-        direction = None if evaluation in ("health", "cka") else direction
+        direction = is_higher_better(evaluation, metric) if metric == primary else None
         columns.append(Column(title=head, form=form_of(metric), higher_is_better=direction))
         keys.append((evaluation, options, metric))
     found = {(str(e["store"]), str(e["evaluation"]), _options_text(e, entries)): e for e in entries}
