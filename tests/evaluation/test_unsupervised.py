@@ -98,3 +98,25 @@ def test_separated_classes_score_higher(digits: Embeddings) -> None:
     assert after["silhouette"] > before["silhouette"] + 0.2
     assert after["between_share"] > before["between_share"]
     assert after["davies_bouldin"] < before["davies_bouldin"]
+
+
+def test_decay_and_directions_of_a_constructed_spectrum() -> None:
+    variance = np.arange(1, 129.0) ** -1.0
+    x = np.linalg.qr(noise(2000, 128))[0] * np.sqrt(variance) * 30
+    scores = make_evaluation("health").run(store(x))
+    assert scores.metrics["alpha_req"] == pytest.approx(1, abs=0.01)
+    assert scores.metrics["participation_ratio"] == pytest.approx(variance.sum() ** 2 / (variance**2).sum(), rel=0.01)
+    assert scores.metrics["stable_rank"] == pytest.approx(variance.sum(), rel=0.01)
+    law = scores.details["power_law"]
+    assert (law["first"], law["last"]) == (4, 100)
+    assert law["scale"] == pytest.approx(1 / variance.sum(), rel=0.02)
+    short = make_evaluation("health", {"fit_last": 40}).run(store(x)).details["power_law"]
+    assert short["last"] == 40
+
+
+def test_a_spectrum_that_is_no_power_law_is_said_to_be_none() -> None:
+    x = np.concatenate([100 * noise(d=9), noise(d=60, seed=1)], axis=1)
+    assert any("is no power law" in c for c in make_evaluation("health").run(store(x)).caveats)
+    few = make_evaluation("health").run(store(noise(d=5)))
+    assert np.isnan(few.metrics["alpha_req"])
+    assert any("alpha_req is undefined" in c for c in few.caveats)

@@ -31,6 +31,7 @@ from phispace.metrics.uniformity import alignment, class_alignment, uniformity
 from phispace.randomness import rng
 
 _DEAD = 1e-4  # deviation of a dimension, relative to the median dimension's, or to its own values
+_NO_POWER_LAW = 0.9  # share of the variance of log lambda explained, below which the exponent is not one
 _SHOWN_SPECTRUM = 256
 
 
@@ -133,6 +134,10 @@ def _caveats(metrics: Mapping[str, float], x: np.ndarray, any_value: bool, law: 
     if np.isfinite(metrics["effective_rank"]) and not np.isfinite(law.alpha):
         caveats.append(
             f"alpha_req is undefined: the spectrum has {law.last} ranks, too few from rank {law.first} for a power law."
+        )
+    if law.r2 < _NO_POWER_LAW:
+        caveats.append(
+            f"From rank {law.first} to {law.last} the spectrum is no power law (R2 {law.r2:.2f}); alpha_req misleads."
         )
     if not np.isfinite(metrics["class_alignment"]):
         caveats.append("class_alignment is undefined: no class has two items of known label and direction.")

@@ -162,7 +162,7 @@ def spectrum_figure(
     fitted = next((r for r in ordered if not math.isnan(r.alpha)), None)
     caption = "A steep line: few directions carry all; a flat one: the vectors fill their space like noise."
     if fitted is not None:
-        caption += f" Thin lines: the power law i^-α, fitted from rank {fitted.first}, at most to rank {fitted.last}."
+        caption += f" The thin line: the power law i^-α, fitted from rank {fitted.first}, at most to rank {fitted.last}."
     said = "; ".join(f"{r.name}: first direction {r.shares[0]:.1%}" for r in ordered)
     return (
         Figure(

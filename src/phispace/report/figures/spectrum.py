@@ -27,7 +27,7 @@ class Spectrum:
         name: of the representation.
         shares: share of the variance along each principal direction, descending.
         alpha, scale, first, last: variance_i = scale * i^-alpha on the ranks first to last; `nan` draws no line.
-        baseline: drawn in grey.
+        baseline: drawn in grey, without the fitted line.
     """
 
     name: str
@@ -65,7 +65,7 @@ def spectra(rows: Sequence[Spectrum], path: Path | str, *, title: str = "", size
                 linewidth=1.3 if row.baseline else 1.9, zorder=2 if row.baseline else 3,
                 marker="o" if len(shares) == 1 else None, markersize=4, **style,
             )  # fmt: skip
-            if not np.isnan(row.alpha):
+            if not (np.isnan(row.alpha) or row.baseline):
                 rank = np.array([row.first, row.last], float)
                 axes.plot(rank, row.scale * rank**-row.alpha, color=theme.ink, linewidth=0.8, alpha=0.7, zorder=4)
         axes.set_title(label(title, 80))
@@ -79,10 +79,10 @@ def spectra(rows: Sequence[Spectrum], path: Path | str, *, title: str = "", size
 
 
 def _plain_ranks(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     axes.xaxis.set_major_locator(LogLocator(10))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
