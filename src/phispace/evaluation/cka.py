@@ -68,6 +68,4 @@ class CKA(Evaluation):
             values_of = [row[measure] for row in each.values() if row[measure] is not None]
             if values_of:
                 metrics[measure] = float(np.mean(values_of))
-        if len(others) > 1:
-            caveats.append(f"Means over {', '.join(others)}; the details have each.")
         return Scores(metrics, n={split: count}, caveats=list(dict.fromkeys(caveats)), details={"others": each})
