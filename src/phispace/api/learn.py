@@ -11,6 +11,8 @@ from phispace.progress import Progress
 from phispace.run import Run
 
 if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import Callback
+
     from phispace.data.imageset import ImageSet
     from phispace.embeddings.store import Embeddings
 
@@ -59,6 +61,7 @@ def train(
     data_dir: Path | None = None,
     size: int | None = None,
     progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Learn a representation.
 
@@ -73,6 +76,7 @@ def train(
         seed: of every draw; by default 0.
         resume: go on with the run in `out`; what is left out here is the run's own, what is named must agree with it.
         training: overrides of [training].
+        callbacks: further Lightning callbacks, which watch.
 
     Returns:
         the run.
@@ -96,7 +100,9 @@ def train(
         data_dir=data_dir,
         size=size,
     )
-    return run_training(config, target, images=ready, resume=resume, epochs=epochs, progress=progress)
+    return run_training(
+        config, target, images=ready, resume=resume, epochs=epochs, progress=progress, callbacks=callbacks
+    )
 
 
 def images_of(

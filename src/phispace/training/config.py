@@ -37,6 +37,9 @@ class EncoderConfig(_Table):
 
     name: str = Field(description="a name of `phispace list encoders`")
     options: dict[str, Any] = Field(default_factory=dict, description="options of the encoder")
+    start: str | None = Field(
+        None, description="run whose encoder's weights training begins with; RUN@CHECKPOINT for another than the best"
+    )
 
 
 class TrainingConfig(_Table):
@@ -127,7 +130,7 @@ class RunConfig(_Table):
         from phispace.encoders.build import check_options
 
         check_options(value.name, value.options)
-        return EncoderConfig(name=REGISTRY.resolve(value.name), options=value.options)
+        return EncoderConfig(name=REGISTRY.resolve(value.name), options=value.options, start=value.start)
 
     @property
     def method_config(self) -> Any:

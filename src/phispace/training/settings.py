@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from phispace.errors import InputError
 
-_WITH_OPTIONS = {"images": ("name", "data_dir", "size", "options"), "encoder": ("name", "options")}
+_WITH_OPTIONS = {"images": ("name", "data_dir", "size", "options"), "encoder": ("name", "options", "start")}
 
 
 def parse_value(text: str) -> Any:

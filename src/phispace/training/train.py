@@ -34,6 +34,7 @@ from phispace.training.resume import check_images, extension_caveat, reopened, r
 from phispace.training.signals import StopSignals, interrupted
 from phispace.training.speed import fast_process
 from phispace.training.stages import Turns
+from phispace.training.start import start_from
 
 
 def train(
@@ -163,13 +164,15 @@ class _Training:
                 choices = {**run.record.get("choices", {}), **speed}
                 run.update(choices=choices, **stages_record(self.plan), **reopened(run, self.plan.config, provenance()))
             return run, str(run.record["choices"]["precision"])
+        start = self.plan.config.encoder.start
+        began_with = {} if start is None else {"began_with": start_from(method, start)}
         choice = self.world.choose_precision(self.plan, method)
         if self.plan.config.training.precision == "auto":
             self.progress.say(f"Precision {choice.precision}: {choice.reason}.")
         if not self.world.first:
             return Run(self.out, {}), choice.precision
         record = first_record(self.plan, method, speed, choice, provenance())
-        return Run.create(self.out, record, self.plan.config.tables()), choice.precision
+        return Run.create(self.out, {**record, **began_with}, self.plan.config.tables()), choice.precision
 
     def _start_from(self, run: Run) -> Path | None:
         if self.begun is None:
