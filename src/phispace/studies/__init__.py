@@ -7,6 +7,9 @@ REGISTRY = Registry(
     {
         "quickstart": "phispace.studies.declared:quickstart",
         "supervised-tsne": "phispace.studies.declared:supervised_tsne",
+        "pretraining": "phispace.studies.declared:pretraining",
         "few-labels": "phispace.studies.declared:few_labels",
+        "autoencoder-2d": "phispace.studies.declared:autoencoder_2d",
+        "vae-latents": "phispace.studies.declared:vae_latents",
     },
 )

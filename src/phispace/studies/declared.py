@@ -15,6 +15,21 @@ def supervised_tsne() -> Study:
     return shipped("supervised-tsne")
 
 
+def pretraining() -> Study:
+    """Why does unsupervised pretraining help? Many networks with and without it, by number of labels, and their ways."""
+    return shipped("pretraining")
+
+
 def few_labels() -> Study:
     """Few labelled and many unlabelled images (synthetic cells, or yours): labels alone against an autoencoder's codes."""
     return shipped("few-labels")
+
+
+def autoencoder_2d() -> Study:
+    """MNIST into two dimensions: the digits on a plane, what is decoded from it, and how separate the classes are."""
+    return shipped("autoencoder-2d")
+
+
+def vae_latents() -> Study:
+    """Variational autoencoders of MNIST and CIFAR-10 as published, a flat and a modern one beside them."""
+    return shipped("vae-latents")

@@ -23,7 +23,14 @@ STEPS = {
     "trajectory": "phispace.studies.steps.trajectory:Trajectory",
     "similarity": "phispace.studies.steps.similarity:Similarity",
     "mixing": "phispace.studies.steps.mixing:Mixing",
+    "networks": "phispace.studies.steps.networks:Networks",
+    "function-space": "phispace.studies.steps.function_space:FunctionSpace",
     "few-labels": "phispace.studies.steps.few_labels:FewLabelsStep",
+    "codes": "phispace.studies.steps.codes:Codes",
+    "reconstructions": "phispace.studies.steps.decoded:Reconstructions",
+    "latents": "phispace.studies.steps.decoded:Latents",
+    "curves": "phispace.studies.steps.decoded:Curves",
+    "longer": "phispace.studies.steps.longer:Longer",
     "look": "phispace.studies.steps.look:LookInside",
 }
 

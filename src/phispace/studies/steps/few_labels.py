@@ -11,8 +11,8 @@ unlabelled images and on the codes of the encoder untrained.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +29,7 @@ from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.few_labels_report import Contestant, sections
 
 QUIET = ("training.health_every=0", "training.tensorboard=false", "training.checkpoints='last'")
+STRENGTHS = tuple(10.0**-e for e in range(7))
 CONTROLS = {"pixels": "raw pixels", "pca": "PCA of the unlabelled", "untrained": "untrained encoder"}
 
 
@@ -77,12 +78,12 @@ class FewLabelsStep(Step[FewLabelsOptions]):
                 for contestant in contestants[1:]:
                     found = regress(stores[contestant.key], few.labelled.labels, chosen, held_out, context.seed)
                     contestant.predicted[repeat, held_out] = found
-        made, answer, headline, numbers = sections(context, name, few, contestants, options.autoencoder, options.classifier)
+        made, answer, headline, numbers = sections(
+            context, name, few, contestants, options.autoencoder, options.classifier
+        )
         return Outcome(numbers, made, answer, headline)
 
-    def _autoencoder(
-        self, context: Context, name: str, options: FewLabelsOptions, few: FewLabels, repeat: int
-    ) -> Run:
+    def _autoencoder(self, context: Context, name: str, options: FewLabelsOptions, few: FewLabels, repeat: int) -> Run:
         path = context.place("runs", f"{name}-{options.autoencoder}-{repeat}")
         return train(
             options.autoencoder, few.unlabelled, encoder=options.encoder, epochs=options.encoder_epochs,
@@ -106,9 +107,7 @@ class FewLabelsStep(Step[FewLabelsOptions]):
             raise ValueError("a supervised run predicts classes")
         return predicted, float(run.record["result"].get("minutes", 0.0))
 
-    def _stores(
-        self, context: Context, few: FewLabels, run: Run, options: FewLabelsOptions
-    ) -> dict[str, np.ndarray]:
+    def _stores(self, context: Context, few: FewLabels, run: Run, options: FewLabelsOptions) -> dict[str, np.ndarray]:
         """Vectors of the labelled pool, by contestant, (n, D) each in the pool's order."""
         pool, ids = few.labelled, few.labelled.ids
         found = {"codes": extract_run(run, pool, precision="float32", progress=context.progress)["features"]}
@@ -131,26 +130,39 @@ def _in_order(store: Embeddings, ids: np.ndarray) -> np.ndarray:
 def regress(vectors: np.ndarray, labels: np.ndarray, chosen: np.ndarray, held_out: np.ndarray, seed: int) -> np.ndarray:
     """Classes that a logistic regression gives the held-out vectors, int64.
 
-    Vectors are standardised on the chosen ones; the strength of its L2 penalty is chosen by five-fold cross-validation
-    inside them (fewer folds where a class has fewer images), and it is then fitted on all of them.
+    The objective is the linear probe's (`phispace.evaluation.logistic`): vectors standardised on the chosen ones, an L2
+    penalty whose strength is chosen by five-fold cross-validation inside them (log loss; fewer folds where a class has
+    fewer images, the middle strength where one has a single image); then it is fitted on all of them.
 
     Args:
         vectors: (n, D).
         labels: int64 (n,).
         chosen, held_out: positions.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.model_selection import StratifiedKFold
 
-    smallest = int(np.unique(labels[chosen], return_counts=True)[1].min())
-    model: Any = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    known, y = np.unique(labels[chosen], return_inverse=True)
+    x = vectors[chosen].astype(np.float32)
+    smallest = int(np.bincount(y).min())
+    best = len(STRENGTHS) // 2
     if smallest >= 2:
+        losses = np.zeros(len(STRENGTHS))
         division = StratifiedKFold(min(5, smallest), shuffle=True, random_state=seed)
-        model = GridSearchCV(model, {"logisticregression__C": 10.0 ** np.arange(-4, 3)}, cv=division)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of strengths that are not chosen
-        model.fit(vectors[chosen], labels[chosen])
-    return np.asarray(model.predict(vectors[held_out]), np.int64)
+        for inner, rest in division.split(x, y):
+            for number, log_p in enumerate(_fitted(x[inner], y[inner], len(known), x[rest])):
+                losses[number] -= log_p[np.arange(len(rest)), y[rest]].sum()
+        best = int(losses.argmin())
+    log_p = list(_fitted(x, y, len(known), vectors[held_out].astype(np.float32), STRENGTHS[: best + 1]))[-1]
+    return known[log_p.argmax(1)].astype(np.int64)
+
+
+def _fitted(
+    x: np.ndarray, y: np.ndarray, classes: int, asked: np.ndarray, strengths: tuple[float, ...] = STRENGTHS
+) -> Iterator[np.ndarray]:
+    """log p (m, K) of other vectors, for each strength from strong to weak."""
+    from phispace.evaluation.logistic import Standardised, solve_path
+
+    features = Standardised(x)
+    others = features(asked)
+    for solution in solve_path(features, y, classes, strengths):
+        yield solution.log_probability(others).numpy()

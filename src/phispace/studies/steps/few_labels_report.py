@@ -90,8 +90,8 @@ def sections(
                        None, None)),
         ),
         caption=f"(a) is {classifier} trained on the labelled images alone; (c) and the grey rows are a logistic "
-        f"regression. {how} Held-out images choose nothing. Intervals, 95 %, are for other images and other divisions and "
-        "seeds; training sets of different folds share images, which they do not count.",
+        f"regression. {how} Held-out images choose nothing. Intervals, 95 %, are for other images and other divisions "
+        "and seeds; training sets of different folds share images, which they do not count.",
     )  # fmt: skip
     chart = context.place("figures", f"{name}.png")
     dots(
@@ -180,9 +180,7 @@ def _confusions(
     for contestant in contestants:
         path = context.place("figures", f"{name}-{contestant.key}-confusion.png")
         draw_confusion(counts[contestant.key], few.labelled.classes, path, title=contestant.label)
-        figures.append(
-            Figure(path=_inner(context, path), alt=f"Confusion matrix of {contestant.label}", width="half")
-        )
+        figures.append(Figure(path=_inner(context, path), alt=f"Confusion matrix of {contestant.label}", width="half"))
     return Gallery(title="Which classes are mistaken for which?", figures=tuple(figures),
                    caption="Rows in per cent; held-out images of all repeats.")  # fmt: skip
 
