@@ -7,7 +7,7 @@ from typing import Any
 
 from phispace.report.document import Figure, Gallery, Section
 from phispace.report.figures.robustness import MAX_PANELS, Panel, robustness
-from phispace.report.scores import by_options, is_baseline, store_name
+from phispace.report.scores import by_options, is_baseline, short_name, store_name
 from phispace.run import Run
 
 Entry = Mapping[str, Any]
@@ -22,7 +22,7 @@ def robustness_section(run: Run, entries: Sequence[Entry], folder: str = "report
         if first is None:
             continue
         panels = [
-            Panel(store_name(str(e["store"])), _value(e["metrics"].get("clean_accuracy")), e["details"]["accuracy"])
+            Panel(short_name(str(e["store"])), _value(e["metrics"].get("clean_accuracy")), e["details"]["accuracy"])
             for e in group
             if (e.get("details") or {}).get("kinds") == first["kinds"]
         ][:MAX_PANELS]

@@ -43,6 +43,11 @@ def store_name(store: str) -> str:
     return f"{_NAMES[kind]}, {more}" if more else _NAMES[kind]
 
 
+def short_name(store: str) -> str:
+    """The same for the small places of a figure."""
+    return {"pca": "PCA of pixels", "untrained": "untrained encoder"}.get(rule(store), store_name(store))
+
+
 def rule(store: str) -> str:
     """What kind of store a label names: `PCA @ best` is a `pca`."""
     return store.split(" ")[0].split("@")[0].lower()

@@ -9,7 +9,7 @@ import numpy as np
 
 from phispace.report.document import Figure, Gallery, Section
 from phispace.report.figures.matrices import heat
-from phispace.report.scores import by_options, store_name
+from phispace.report.scores import by_options, short_name
 from phispace.run import Run
 
 Entry = Mapping[str, Any]
@@ -28,7 +28,7 @@ def similarity_section(run: Run, entries: Sequence[Entry], folder: str = "report
         labels = [s for s in rows if rows[s] or any(s in others for others in rows.values())]
         if len(labels) < 2:
             continue
-        names = [store_name(s) for s in labels]
+        names = [short_name(s) for s in labels]
         for measure, title in _MEASURES.items():
             table = np.array([[_between(rows, a, b, measure) for b in labels] for a in labels])
             if np.isfinite(table[~np.eye(len(labels), dtype=bool)]).any():

@@ -108,9 +108,9 @@ def heat(
         axes.grid(False)
         shown = axes.imshow(table, cmap=one_sided(theme), vmin=low, vmax=high, aspect="auto")
         every = max(1, -(-len(columns) // 20))
-        axes.set_xticks(range(0, len(columns), every), [short(c, 16) for c in columns][::every])
-        if max((len(str(c)) for c in columns), default=0) > 4:
-            axes.tick_params(axis="x", rotation=45)
+        slanted = max((len(str(c)) for c in columns), default=0) > 4
+        turn: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        axes.set_xticks(range(0, len(columns), every), [short(c, 18) for c in columns][::every], **turn)
         every = max(1, -(-len(rows) // 24))
         axes.set_yticks(range(0, len(rows), every), [short(r, 20) for r in rows][::every])
         axes.tick_params(length=0, labelcolor=theme.ink)
