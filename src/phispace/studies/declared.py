@@ -16,12 +16,12 @@ def supervised_tsne() -> Study:
 
 
 def pretraining() -> Study:
-    """Why does unsupervised pretraining help? Many networks with and without it, by number of labels, and their ways."""
+    """Why does unsupervised pretraining help? Networks with and without it, by number of labels, and their ways."""
     return shipped("pretraining")
 
 
 def few_labels() -> Study:
-    """Few labelled and many unlabelled images (synthetic cells, or yours): labels alone against an autoencoder's codes."""
+    """Few labelled, many unlabelled images (synthetic cells, or yours): labels alone or an autoencoder first."""
     return shipped("few-labels")
 
 
