@@ -61,6 +61,13 @@ def test_nothing_is_made_before_it_is_read(images: ImageSet, monkeypatch: pytest
     assert not asked
     made.images[np.array([1, 2])]
     assert asked == [2]
+    made.images.remember(np.array([3, 5, 9]))
+    first = made.images[np.array([9, 3])]
+    assert asked == [2, 3]
+    assert np.array_equal(made.images[np.array([3, 9, 5])][[1, 0]], first)
+    assert asked == [2, 3]
+    assert len(made.images[np.array([3, 4])]) == 2
+    assert asked == [2, 3, 2], "one that is not remembered is made"
 
 
 def test_corruptions_and_seeds(images: ImageSet) -> None:

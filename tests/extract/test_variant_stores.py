@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_run import digits, make_run
 
+from phispace.data.changed import ChangedPixels
 from phispace.data.imageset import ImageSet
 from phispace.data.variants import make_variant
 from phispace.embeddings.baselines import fit_pca, pca, pixels
@@ -135,18 +136,34 @@ def test_which_items() -> None:
             wanted_items(IMAGES, wrong)
 
 
-def test_memory_holds_a_block_and_not_all_images(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many changed images are made at a time."""
     asked: list[int] = []
     real = ImageSet.__post_init__
 
     def watched(self: ImageSet) -> None:
         real(self)
-        if type(self.images).__name__ == "ChangedPixels":
+        if isinstance(self.images, ChangedPixels):
             make = self.images._change
             self.images._change = lambda at: asked.append(len(at)) or make(at)
 
     monkeypatch.setattr(ImageSet, "__post_init__", watched)
+    return asked
+
+
+def test_memory_holds_a_block_and_not_all_images(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = watch(monkeypatch)
     monkeypatch.setattr("phispace.embeddings.baselines._BLOCK", 50)
+    monkeypatch.setattr("phispace.embeddings.variants._REMEMBERED", 0)
     variant_stores(run, IMAGES, wanted={"shift/0,2": "train+val+test"}, labels=("pixels",))
     assert max(asked) <= 50
     assert sum(asked) == len(IMAGES)
+
+
+def test_images_are_changed_once_for_all_stores(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = watch(monkeypatch)
+    wanted = {"corrupt/elastic/2": "test", "corrupt/elastic/3": "test:10"}
+    variant_stores(run, IMAGES, wanted=wanted, labels=LABELS)
+    assert asked == [len(IMAGES.where("test")), 10]
+    variant_stores(run, IMAGES, wanted=wanted, labels=LABELS)
+    assert len(asked) == 2, "nothing is made that no store needs"

@@ -27,6 +27,12 @@ class ChangedPixels:
     def __init__(self, shape: tuple[int, ...], change: Change) -> None:
         self.shape = tuple(shape)
         self._change = change
+        self._remembered: np.ndarray | None = None
+        self._rows: np.ndarray | None = None
+
+    def remember(self, positions: np.ndarray) -> None:
+        """Keep the rows of these positions (ascending) once they are made: they will be asked for more than once."""
+        self._remembered, self._rows = positions, None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -49,6 +55,17 @@ class ChangedPixels:
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
     def _made(self, positions: np.ndarray) -> np.ndarray:
+        kept = self._remembered
+        if kept is None or not len(kept):
+            return self._make(positions)
+        place = np.minimum(np.searchsorted(kept, positions), len(kept) - 1)
+        if not np.array_equal(kept[place], positions):
+            return self._make(positions)
+        if self._rows is None:
+            self._rows = self._make(kept)
+        return self._rows[place]
+
+    def _make(self, positions: np.ndarray) -> np.ndarray:
         made = np.empty((len(positions), *self.shape[1:]), np.uint8)
         for start in range(0, len(positions), _BLOCK):
             made[start : start + _BLOCK] = self._change(positions[start : start + _BLOCK])

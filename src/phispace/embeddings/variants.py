@@ -12,11 +12,12 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
 from phispace import storage
+from phispace.data.changed import ChangedPixels
 from phispace.data.imageset import ImageSet
 from phispace.data.variants import make_variant
 from phispace.embeddings.baselines import Components, fit_pca, pixel_rows, pixels
@@ -30,7 +31,7 @@ from phispace.progress import SILENT, Progress
 from phispace.randomness import unit_hash
 from phispace.run import Run, safe_name
 
-BASELINES = ("pixels", "pca", "untrained")
+_REMEMBERED = 64 << 20  # bytes of changed images that are kept until all stores of a variant are made
 
 
 def variant_stores(
@@ -66,15 +67,18 @@ def variant_stores(
     progress = progress or SILENT
     sources: dict[str, _Source] = {label: _source(label, run, images, layer, checkpoint) for label in labels}
     found: dict[str, dict[str, Embeddings]] = {label: {} for label in labels}
+    items = {splits: wanted_items(images, splits) for splits in dict.fromkeys(wanted.values())}
     with progress.task("Embedding changed images", total=len(wanted) * len(sources)) as task:
         for variant, splits in wanted.items():
-            positions = wanted_items(images, splits)
+            positions = items[splits]
             try:
                 changed = make_variant(images, variant, seed=seed)
             except UnfitError as error:
                 progress.say(f"{variant} is left out. {error}")
                 task.advance(len(sources))
                 continue
+            if len(positions) * int(np.prod(images.shape)) <= _REMEMBERED:
+                cast(ChangedPixels, changed.images).remember(positions)
             for label, source in sources.items():
                 task.note(f"{variant} of {label}")
                 path = source.folder / safe_name(variant if seed == 0 else f"{variant}-seed{seed}")
