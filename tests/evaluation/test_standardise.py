@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.preprocessing import StandardScaler
 
 from phispace.evaluation import standardise
+from phispace.evaluation.head import Standardise
 from phispace.evaluation.standardise import Scaling
 
 
@@ -28,6 +30,13 @@ def test_channels_share_mean_and_deviation() -> None:
     z = Scaling(flat, channels=3)(flat).reshape(maps.shape)
     expected = (maps - maps.mean((0, 2, 3), keepdims=True)) / maps.std((0, 2, 3), keepdims=True)
     np.testing.assert_allclose(z, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_as_a_layer(channels: int | None) -> None:
+    x = np.random.default_rng(4).normal(5, 3, size=(50, 12)).astype(np.float32)
+    scaling = Scaling(x, channels)
+    np.testing.assert_array_equal(Standardise(scaling, 12)(torch.from_numpy(x)).numpy(), scaling(x))
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1.0, 1e18])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from phispace.evaluation.head import Recipe
+    from phispace.evaluation.standardise import Scaling
 
 _WIDTH = 192
 _SIDE = 8
@@ -56,13 +57,15 @@ class ConvBlock(TrainedHead):
             "published": Recipe("sgd", 0.1, epochs=100, batch_size=128, drops=_DROPS, weight_decay=5e-4),
         }
 
-    def inputs(self, parts: Parts) -> Callable[[Part], np.ndarray]:
-        """Maps of at most 8 x 8 places, flattened, standardised channel by channel."""
+    def inputs(self, parts: Parts, part: Part) -> np.ndarray:
+        """Maps of at most 8 x 8 places, flattened."""
+        return _pooled(part.x, parts.feature_shape or ())
+
+    def scaling(self, x: np.ndarray, parts: Parts) -> Scaling:
+        """By channel."""
         from phispace.evaluation.standardise import Scaling
 
-        shape = parts.feature_shape or ()
-        scaling = Scaling(_pooled(parts.train.x, shape), channels=shape[0])
-        return lambda part: scaling(_pooled(part.x, shape))
+        return Scaling(x, channels=(parts.feature_shape or ())[0])
 
     def network(self, parts: Parts, n_classes: int) -> Callable[[], nn.Module]:
         from torch import nn

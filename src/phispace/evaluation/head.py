@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from phispace.denormals import without_denormals
 from phispace.evaluation.selection import merit
 from phispace.evaluation.sgd import even_batches
+from phispace.evaluation.standardise import Scaling
 from phispace.provenance import cpu_flags
 from phispace.randomness import key, torch_rng
 
@@ -28,6 +29,22 @@ OnVal = Callable[[np.ndarray], dict[str, float]]
 _ROWS = 1024
 _FEWEST_STEPS, _SMALLEST_BATCH = 8, 16
 _BF16_WORK = 2e8  # multiply-adds of a batch, below which the conversions cost more than they save
+
+
+class Standardise(nn.Module):
+    """A scaling as the first layer, (B, D) -> (B, D): wide features need no second copy in memory."""
+
+    origin: Tensor
+    mean: Tensor
+    factor: Tensor
+
+    def __init__(self, scaling: Scaling, d: int) -> None:
+        super().__init__()
+        for name, values in zip(("origin", "mean", "factor"), scaling.terms(d), strict=True):
+            self.register_buffer(name, torch.from_numpy(values))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.origin).sub_(self.mean).mul_(self.factor)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,14 @@ class Scaling:
         self._scale = np.divide(1.0, np.sqrt(square), out=np.zeros_like(square), where=varies)
         self.varying = int(varies.sum())
 
+    def terms(self, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Origin, mean and factor, each float32 (d,): z = (x - origin - mean) * factor, in this order."""
+        places = d // self._channels
+        origin, mean, factor = (
+            np.repeat(t, places).astype(np.float32) for t in (self._origin, self._mean, self._scale)
+        )
+        return origin, mean, factor
+
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Standardised float32 copies (m, D) of items (m, D)."""
         z = x.reshape(len(x), self._channels, -1) - self._origin

@@ -22,7 +22,8 @@ from phispace.evaluation.selection import on_val
 if TYPE_CHECKING:
     from torch import nn
 
-    from phispace.evaluation.head import Head, Recipe
+    from phispace.evaluation.head import Recipe
+    from phispace.evaluation.standardise import Scaling
 
 
 class HeadConfig(EvaluationConfig):
@@ -56,31 +57,40 @@ class TrainedHead(Probe):
         """Makes a network, (B, D) -> logits (B, n_classes)."""
         raise NotImplementedError(f"{type(self).__name__} must define network (abstract)")
 
-    def inputs(self, parts: Parts) -> Callable[[Part], np.ndarray]:
-        """How a part's vectors become float32 (n, D) for the network; fitted on train."""
+    def inputs(self, parts: Parts, part: Part) -> np.ndarray:
+        """A part's vectors as the network takes them, float32 (n, D)."""
+        return part.x
+
+    def scaling(self, x: np.ndarray, parts: Parts) -> Scaling:
+        """What standardises the network's inputs, fitted on those of train."""
         from phispace.evaluation.standardise import Scaling
 
-        scaling = Scaling(parts.train.x)
-        return lambda part: scaling(part.x)
+        return Scaling(x)
 
     def classify(self, parts: Parts, seed: int) -> Outcome:
-        from phispace.evaluation.head import fit_head
+        from torch import nn
+
+        from phispace.evaluation.head import Standardise, fit_head
 
         config, train, val = self.config, parts.train, parts.val
         known, y = np.unique(train.y, return_inverse=True)
         recipe = self.recipes()[config.recipe]
         if config.epochs is not None:
             recipe = replace(recipe, epochs=config.epochs, least_steps=0)
-        inputs = self.inputs(parts)
-        x, x_val = inputs(train), inputs(val) if len(val) else None
+        x, x_val = self.inputs(parts, train), self.inputs(parts, val) if len(val) else None
+        scaling, network = self.scaling(x, parts), self.network(parts, len(known))
         decays = list(dict.fromkeys(config.weight_decay)) or [recipe.weight_decay]
-        heads: list[Head] = [
-            fit_head(
-                self.network(parts, len(known)), x, y, replace(recipe, weight_decay=decay), seed,
-                val=x_val, on_val=lambda log_p: on_val(log_p, known, val.y), precision=config.precision,
-            )
-            for decay in (decays if len(val) else decays[:1])
-        ]  # fmt: skip
+
+        def make() -> nn.Module:
+            return nn.Sequential(Standardise(scaling, x.shape[1]), network())
+
+        def read_val(log_probability: np.ndarray) -> dict[str, float]:
+            return on_val(log_probability, known, val.y)
+
+        several = [replace(recipe, weight_decay=decay) for decay in (decays if len(val) else decays[:1])]
+        heads = [
+            fit_head(make, x, y, one, seed, val=x_val, on_val=read_val, precision=config.precision) for one in several
+        ]
         head = max(heads, key=lambda h: h.merit) if len(val) else heads[0]
         caveats = [] if len(val) else ["There is no val item to choose the epoch on; the last one counts."]
         epochs = head.recipe.epochs
@@ -97,7 +107,7 @@ class TrainedHead(Probe):
         curve = [row | {"weight_decay": h.recipe.weight_decay} for h in heads for row in h.curve]
         n_parameters = sum(p.numel() for p in head.network.parameters())
         return Outcome.of_likelihood(
-            head.log_probability(inputs(parts.test)),
+            head.log_probability(self.inputs(parts, parts.test)),
             known,
             len(parts.classes),
             chosen=chosen,
