@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from phispace.api.compare import compare, leaderboard
     from phispace.api.film import draw_film
     from phispace.api.learn import embed, inspect, train
+    from phispace.api.rerun import rerun
     from phispace.api.results import (
         draw_map,
         export_encoder,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from phispace.api.scores import evaluate
+    from phispace.api.verify import verify
     from phispace.data.imageset import ImageSet
     from phispace.data.loading import load_images
     from phispace.embeddings.foreign import load_embeddings
@@ -47,7 +50,10 @@ _PLACES = {
         ("draw_map", "export_encoder", "predict_classes", "search_images", "study", "write_report"),
         "api.results",
     ),
+    **dict.fromkeys(("compare", "leaderboard"), "api.compare"),
     "evaluate": "api.scores",
+    "rerun": "api.rerun",
+    "verify": "api.verify",
     "load_embeddings": "embeddings.foreign",
     "ImageSet": "data.imageset",
     "load_images": "data.loading",
@@ -66,20 +72,24 @@ __all__ = [
     "PhispaceError",
     "Run",
     "__version__",
+    "compare",
     "draw_film",
     "draw_map",
     "embed",
     "evaluate",
     "export_encoder",
     "inspect",
+    "leaderboard",
     "load_embeddings",
     "load_images",
     "make_map",
     "predict_classes",
     "registry",
+    "rerun",
     "search_images",
     "study",
     "train",
+    "verify",
     "write_report",
 ]
 

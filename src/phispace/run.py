@@ -11,6 +11,8 @@ that were measured, the result. `config.toml` is the same configuration for peop
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import socket
@@ -79,12 +81,13 @@ class Run:
         refuse_unless_empty(path)
         run = cls(path, {"status": "running", "created": now(), "config": config, **record})
         storage.write_text(path / "config.toml", tomli_w.dumps(drop_none(config)))
-        storage.write_json(path / "run.json", run.record)
+        run.update()
         return run
 
     def update(self, **fields: Any) -> None:
-        """Set fields of the record and write it."""
+        """Set fields of the record and write it, with its own digest."""
         self.record.update(fields)
+        self.record["digest"] = record_digest(self.record)
         storage.write_json(self.path / "run.json", self.record)
 
     @property
@@ -153,7 +156,15 @@ class Run:
             return repr([entry.get("evaluation"), entry.get("store"), sorted(entry.get("options", {}).items())])
 
         kept = {identity(e): e for e in [*self.scores(), *(storage.jsonable(e) for e in entries)]}
-        storage.write_json(self.path / "scores.json", {"scores": list(kept.values())})
+        scores = list(kept.values())
+        body = {"digest": record_digest({"scores": scores}), "scores": scores}
+        storage.write_json(self.path / "scores.json", body)
+
+
+def record_digest(record: dict[str, Any]) -> str:
+    """sha256 over a record's canonical JSON, its own digest left out: whether it is as it was written."""
+    body = {k: v for k, v in storage.jsonable(record).items() if k not in ("digest", "schema_version")}
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from phispace.embeddings.store import Embeddings
     from phispace.evaluation.base import Scores
 
-DEFAULT_EVALUATIONS = ("knn", "linear", "health")
+DEFAULT_EVALUATIONS = ("knn", "linear", "clustering", "retrieval", "health")
 
 
 def evaluate(
@@ -26,6 +26,7 @@ def evaluate(
     names: Sequence[str] = DEFAULT_EVALUATIONS,
     *,
     settings: Sequence[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     layer: str = "features",
     checkpoint: str = "best",
     baselines: bool = True,
@@ -42,7 +43,8 @@ def evaluate(
     Args:
         source: a run, a store, or a file of embeddings (see `phispace.load_embeddings`).
         names: evaluations, or `["all"]`.
-        settings: options, for example `knn.k=5`.
+        settings: options as text, for example `knn.k=5`.
+        options: the same as values: evaluation -> option -> value.
         layer, checkpoint: of a run.
         baselines: score the baselines too: raw pixels, their PCA and the untrained encoder; n/a without an encoder.
         images: others than the run was trained on.
@@ -58,8 +60,8 @@ def evaluate(
     from phispace.evaluation.evaluate import resolve_names, score_table, wanted_variants
 
     chosen = resolve_names(["all"] if "all" in names else names)
-    options = options_of(chosen, settings)
-    wanted = wanted_variants(chosen, options)
+    asked = {**(options or {}), **options_of(chosen, settings)}
+    wanted = wanted_variants(chosen, asked)
     found = open_source(
         source, layer=layer, checkpoint=checkpoint, images=images, data_dir=data_dir, progress=progress
     )  # fmt: skip
@@ -77,11 +79,11 @@ def evaluate(
             found.run, found.images, layer=layer, checkpoint=checkpoint, wanted=wanted, labels=list(stores), seed=seed,
             progress=progress,
         )  # fmt: skip
-    for label, more in _other_images(found, chosen, options, stores, layer, checkpoint, data_dir, progress).items():
+    for label, more in _other_images(found, chosen, asked, stores, layer, checkpoint, data_dir, progress).items():
         others[label] = {**others.get(label, {}), **more}
     keep = _Keeper(run, stores) if run is not None else None
     rows = score_table(
-        stores, chosen, options=options, others=others, seed=seed, keep=keep, progress=progress
+        stores, chosen, options=asked, others=others, seed=seed, keep=keep, progress=progress
     )  # fmt: skip
     if not found.trained:
         told = [str(c) for c in found.store.manifest.get("caveats", [])]

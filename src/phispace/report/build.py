@@ -24,6 +24,7 @@ from phispace.report.record import (
     encoder_name,
     field,
     images_name,
+    is_foreign,
     method_name,
     method_title,
     provenance_of,
@@ -95,12 +96,19 @@ def run_report(run: Run) -> Report:
     status = str(run.record.get("status", ""))
     caveats = [_STATES[status]] if status in _STATES else []
     caveats += _image_caveats(run)
-    caveats += [f"One seed ({field(run.record, 'config.training.seed') or 0}): an anecdote until it is repeated."]
+    if not is_foreign(run):
+        seed = field(run.record, "config.training.seed") or 0
+        caveats += [f"One seed ({seed}): an anecdote until it is repeated."]
     sources = [n for n in ("run.json", "config.toml", "metrics.csv", "scores.json") if (run.path / n).is_file()]
+    title, subtitle = f"{method_name(run)} on {images_name(run)}", f"run {run.name}, encoder {encoder_name(run)}"
+    question = f"How good is the representation that {method_title(run)} learnt on {images_name(run)}?"
+    if is_foreign(run):
+        title, subtitle = f"Embeddings {method_name(run)}", "made by another tool"
+        question = f"How good are the embeddings {method_name(run)}?"
     return Report(
-        title=f"{method_name(run)} on {images_name(run)}",
-        subtitle=f"run {run.name}, encoder {encoder_name(run)}",
-        question=f"How good is the representation that {method_title(run)} learnt on {images_name(run)}?",
+        title=title,
+        subtitle=subtitle,
+        question=question,
         answer=answer(entries, main, history),
         headline=tuple(_headline(run, entries, main, history)),
         sections=tuple(sections),

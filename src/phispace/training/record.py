@@ -9,7 +9,9 @@ from phispace.encoders.build import count_parameters, multiply_adds
 from phispace.methods.base import Method
 from phispace.provenance import arguments
 from phispace.run import Run, now
+from phispace.storage import sha256_file
 from phispace.training.assemble import Plan, task_record
+from phispace.training.checkpoints import WEIGHTS
 from phispace.training.precision import Choice
 from phispace.training.resume import split_counts
 
@@ -79,6 +81,13 @@ def stages_record(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _digests(run: Run) -> dict[str, str]:
+    """Of what the record speaks of: tables and the weights of each checkpoint; `phispace verify` compares them."""
+    files = [run.path / name for name in ("config.toml", "metrics.csv")]
+    files += [path / WEIGHTS for path in run.checkpoints()]
+    return {path.relative_to(run.path).as_posix(): sha256_file(path) for path in files if path.is_file()}
+
+
 def result_record(run: Run, plan: Plan, guard: Guard) -> dict[str, Any]:
     """Fields of the record when training is complete."""
     recorder = guard.recorder
@@ -98,6 +107,7 @@ def result_record(run: Run, plan: Plan, guard: Guard) -> dict[str, Any]:
         "status": "completed",
         "completed": now(),
         "error": None,
+        "sha256": _digests(run),
         "result": {k: v for k, v in result.items() if v is not None},
         "best_checkpoint": guard.best["checkpoint"],
         "health": recorder.health.verdict if recorder.health else None,
