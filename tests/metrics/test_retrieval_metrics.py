@@ -109,6 +109,18 @@ def test_copies_tie_wherever_they_stand(metric: str) -> None:
     np.testing.assert_array_equal(a.average_precision, b.average_precision)
 
 
+def test_blocks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK_ELEMENTS", 1000)
+    queries, _, gallery, _ = problem()
+    for many in (gallery, np.tile(gallery, (3, 1))):
+        blocks = list(module._similarities(queries, many, "cosine"))
+        assert all(block.size <= 1000 for _, block in blocks)
+        assert [start for start, _ in blocks] == list(range(0, len(queries), len(blocks[0][1])))
+        np.testing.assert_allclose(
+            np.concatenate([block for _, block in blocks]), similarity(queries, many, "cosine"), atol=1e-6
+        )
+
+
 def test_equal_and_zero_vectors_are_chance() -> None:
     y = np.array([0] * 30 + [1] * 70)
     for gallery in (np.zeros((100, 3)), np.full((100, 3), 0.1)):

@@ -78,12 +78,14 @@ class DensityClustering(Evaluation):
             "clusters": float(number),
         }
         if number == 0:
-            caveats.append("No cluster was found: all items are noise.")
+            caveats.append(
+                "No cluster was found: all items are noise; the index of clustered items alone is undefined."
+            )
         elif noisy.any():
             caveats.append(
                 f"{noisy.mean():.1%} of the items are noise: wrong in the accuracy, one further cluster in NMI and ARI."
             )
-        if not np.isfinite(metrics["ari_clustered"]):
+        if number and not np.isfinite(metrics["ari_clustered"]):
             caveats.append(
                 "The index of the clustered items alone is undefined: they are of one class and one cluster."
             )

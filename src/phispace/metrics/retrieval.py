@@ -151,6 +151,9 @@ def _similarities(queries: np.ndarray, gallery: np.ndarray, metric: Metric) -> I
     prepared += 0.0  # no negative zeros: equal vectors have equal bytes
     _, where, inverse = np.unique([hash(row.tobytes()) for row in prepared], return_index=True, return_inverse=True)
     repeated = len(where) < len(prepared)
+    # In the order of the gallery: that of the hashes changes from process to process.
+    order = np.argsort(where)
+    where, inverse = where[order], np.argsort(order)[inverse]
     items = torch.from_numpy(prepared[where] if repeated else prepared)
     half = None if metric == "cosine" else torch.linalg.vector_norm(items, dim=1).square() / 2
     rows = max(1, _BLOCK_ELEMENTS // n)
