@@ -39,7 +39,7 @@ def test_five_ways_one_and_five_shots() -> None:
     # The margin of error over episodes, as papers state it.
     low, high = scores.interval["accuracy_5shot"]
     error = 1.96 * scores.details["deviation"]["accuracy_5shot"] / math.sqrt(300)
-    assert high - low == pytest.approx(2 * error, rel=1e-3)
+    assert high - low == pytest.approx(2 * error, rel=1e-2)
 
 
 def test_classes_far_apart_and_none() -> None:
