@@ -58,3 +58,15 @@ def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"m\.csv"):
         read_history(tmp_path / "m.csv")
+
+
+def test_of_several_stages_the_loss_is_the_last_ones(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(
+        "epoch,step,stage,train_loss,val_loss,val_reconstruction\n"
+        "0,0,layer 1,,9.0,9.0\n1,5,layer 1,8.0,7.0,7.0\n2,9,fine-tune,0.5,0.4,\n3,13,fine-tune,0.3,0.2,\n"
+    )
+    history = read_history(tmp_path / "metrics.csv")
+    assert history is not None
+    assert [v for v in history.of("loss")["val"] if v == v] == [0.4, 0.2]
+    assert [v for v in history.of("reconstruction")["val"] if v == v] == [9.0, 7.0]
+    assert history.quantities() == ["loss", "reconstruction"]

@@ -1,7 +1,8 @@
 """metrics.csv read back: what training logged, by epoch.
 
 Columns are found by their names: `epoch` (and `step`), then quantities, those of a split as `train_loss` or
-`val/accuracy`. Rows of the same epoch are merged; empty cells are gaps.
+`val/accuracy`. Rows of the same epoch are merged; empty cells are gaps. Where training went in stages, `loss` is that of
+the last one: losses of different stages do not compare.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from phispace.errors import DataError
 
 SPLITS = ("train", "val")
 _SPLIT = re.compile(r"^(train|val)[_/.](.+)$")
-_NOT_MEASURED = {"epoch", "step", "images_seen"}
+_NOT_MEASURED = {"epoch", "step", "images_seen", "stage"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,9 @@ def read_history(path: Path | str) -> History | None:
         epoch = _number(row.get("epoch"))
         if not math.isfinite(epoch):
             continue
-        known = {n: _number(row.get(n)) for n in names if n not in _NOT_MEASURED}
+        earlier = row.get("stage") != rows[-1].get("stage")
+        measured = [n for n in names if n not in _NOT_MEASURED and not (earlier and split_of(n)[1] == "loss")]
+        known = {n: _number(row.get(n)) for n in measured}
         merged.setdefault(epoch, {}).update({n: v for n, v in known.items() if math.isfinite(v)})
     if not merged:
         return None
