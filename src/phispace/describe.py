@@ -38,6 +38,8 @@ def describe(kind: str, name: str) -> str:
         parts.append(_options(config))
     elif inspect.isclass(entry):
         parts.append(_keywords(entry))
+    if table.kind == "encoders":
+        parts.append(_of_every_encoder(entry))
     presets = getattr(entry, "presets", None)
     if presets:
         parts.append("Presets (--preset): " + "; ".join(f"{k}: {_flat(v)}" for k, v in presets.items()))
@@ -64,6 +66,14 @@ def _options(config: Any) -> str:
         if field.description:
             lines.append(f"      {field.description}")
     return "\n".join(lines) if len(lines) > 1 else "No options."
+
+
+def _of_every_encoder(entry: Any) -> str:
+    lines = ["Options of every encoder:"]
+    if "code" not in inspect.signature(entry).parameters:
+        lines.append("  code: values of a linear layer that is added at the end, the new `features` (by default none)")
+    lines.append("  sparse: sets the negative values of `features` to 0 (relu), or all but the k largest (a number)")
+    return "\n".join(lines)
 
 
 def _keywords(entry: Any) -> str:

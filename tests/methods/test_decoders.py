@@ -9,7 +9,7 @@ from torchvision.models.resnet import BasicBlock
 
 from phispace.encoders import REGISTRY
 from phispace.encoders.base import Encoder, Normalise
-from phispace.encoders.build import build_encoder, count_parameters
+from phispace.encoders.build import build_encoder, count_parameters, multiply_adds
 from phispace.encoders.upward import Upsample
 from phispace.errors import InputError
 from phispace.methods.decoders import Decoder, make_decoder, mirror
@@ -74,8 +74,10 @@ def test_the_sizes_of_the_unpadded_networks_come_back():
 def test_upsampling_puts_each_pixel_where_the_pooling_found_it():
     positions = torch.arange(11.0).view(1, 1, 1, 11).expand(1, 1, 11, 11).contiguous()
     first = -nn.functional.max_pool2d(-positions, 2)  # the first column of each window
-    back = Upsample((5, 5), (11, 11))(first)
+    back = Upsample((2, 2), (11, 11))(first)
     assert back[0, 0, 0].tolist() == [0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 8]
+    cut = Upsample((2, 2), (7, 8))(torch.arange(16.0).view(1, 1, 4, 4))
+    assert cut[0, 0, :, 0].tolist() == [0, 0, 4, 4, 8, 8, 12], "7 became 4 by a stride that rounds up"
     rows = Upsample((2, 3), (5, 9))(torch.arange(6.0).view(1, 1, 2, 3))
     assert rows[0, 0, :, 0].tolist() == [0, 0, 3, 3, 3]
     assert rows[0, 0, 0].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -90,6 +92,18 @@ def test_convolutions_of_every_stride_go_back_to_the_pixel(size, kernel, stride,
     side = convolution(torch.zeros(1, 3, size, size)).shape[-1]
     encoder = Chain(3, size, convolution, nn.ReLU(), nn.Flatten(), nn.Linear(4 * side * side, 6))
     assert mirror(encoder)(torch.rand(2, 6)).shape == (2, 3, size, size)
+
+
+def test_the_cost_of_a_decoder_can_be_counted():
+    """The counter takes composite operations apart, as exporters do."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    encoder = build_encoder("vae-simple", 3, 32)
+    decoder, counter = mirror(encoder).eval(), FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        decoder(torch.zeros(1, 2))
+    assert 1 < counter.get_total_flops() / 2 / multiply_adds(encoder) < 1.3, "convolutions run on the larger maps"
+    torch.export.export(decoder, (torch.zeros(2, 2),))
 
 
 def test_normalisation_and_activation_stand_as_in_the_encoder():
@@ -116,6 +130,9 @@ def test_an_average_over_the_map_becomes_a_dense_layer():
     first = decoder.body[0]
     assert (first.in_features, first.out_features) == (5, 32 * 4 * 4), "one dense layer, to a map of 4 pixels at most"
     blocks = [module for module in decoder.body if isinstance(module, BasicBlock)]
+    ups = [(module.scale, module.size) for module in mirror(build_encoder("resnet18", 3, 28, width=4)).body
+           if isinstance(module, Upsample)]  # fmt: skip
+    assert ups == [((2.0, 2.0), (7, 7)), ((2.0, 2.0), (14, 14)), ((2.0, 2.0), (28, 28))]
     assert [block.conv2.out_channels for block in blocks] == [32, 16, 16, 8, 8, 4, 4, 4]
     plain = mirror(build_encoder("resnet18", 3, 32, width=4))
     assert plain.body[0].in_features == 32

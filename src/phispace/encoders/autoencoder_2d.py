@@ -72,7 +72,8 @@ class Autoencoder2D(Encoder):
             inputs = outputs
             if len(WIDTHS) - place in POOLED:
                 before, side = side, larger.pop(0)
-                modules.append(Upsample((before, before), (side, side)))
+                scale = 2 if before < side else 1
+                modules.append(Upsample((scale, scale), (side, side)))
         decoder = nn.Sequential(*modules, nn.Conv2d(inputs, self.channels, 3, padding=1))
         glorot_(decoder)
         return decoder

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Upsample(nn.Module):
-    """(B, C, h, w) -> (B, C, *size): pixel i becomes the pixels i s ... i s + s - 1, s = size // h.
+    """(B, C, h, w) -> (B, C, *size): pixel i becomes the pixels i s ... i s + s - 1, where a stride of s took it from.
 
-    This is where a pooling with window s found them. What the pooling left over at the border (the last row of 11 when
-    it went to 5) repeats the last pixel.
+    What a pooling left over at the border (the last row of 11 when it went to 5) repeats the last pixel; what a stride
+    rounded up (7 to 4) is cut off.
     """
 
-    def __init__(self, before: tuple[int, int], size: tuple[int, int]) -> None:
+    def __init__(self, scale: tuple[int, int], size: tuple[int, int]) -> None:
         super().__init__()
-        self.size = list(size)
-        self.scale = (float(size[0] // before[0]), float(size[1] // before[1]))
+        self.scale = (float(scale[0]), float(scale[1]))
+        self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        # `interpolate` takes a size or a scale; given both, the pixel of an odd size is floor(i / scale) as it should.
-        repeated: Tensor = torch.ops.aten.upsample_nearest2d(x, self.size, *self.scale)
-        return repeated
+        # Not `interpolate(size=...)`: where they do not divide, it spreads the surplus over the whole side.
+        x = F.interpolate(x, scale_factor=self.scale, mode="nearest")
+        rows, columns = self.size[0] - x.shape[2], self.size[1] - x.shape[3]
+        if rows > 0 or columns > 0:
+            x = F.pad(x, (0, max(columns, 0), 0, max(rows, 0)), mode="replicate")
+        return x[:, :, : self.size[0], : self.size[1]] if rows < 0 or columns < 0 else x
 
     def extra_repr(self) -> str:
-        return f"size={tuple(self.size)}, scale={self.scale}"
+        return f"scale={self.scale}, size={self.size}"
 
 
 class Unflatten(nn.Module):

@@ -39,7 +39,7 @@ def spread(inputs: int, shape: Shape) -> list[nn.Module]:
     small = (min(height, LARGEST_SPREAD), min(width, LARGEST_SPREAD))
     modules: list[nn.Module] = [nn.Linear(inputs, channels * small[0] * small[1]), Unflatten((channels, *small))]
     if small != (height, width):
-        modules.append(Upsample(small, (height, width)))
+        modules.append(nn.Upsample(size=(height, width)))
     return modules
 
 
@@ -68,7 +68,18 @@ def _block(step: Step) -> list[nn.Module]:
     block = BasicBlock(inputs, outputs, 1, shortcut)
     if step.before[1:] == step.after[1:]:
         return [block]
-    return [Upsample(_pair(step.after[1:]), _pair(step.before[1:])), block]
+    return [upsampling(step), block]
+
+
+def upsampling(step: Step) -> Upsample:
+    """To the size before a step that made the map smaller, by its stride, or by the ratio where it has none."""
+    before, after = _pair(step.before[1:]), _pair(step.after[1:])
+    stride = getattr(step.module, "stride", None)
+    if isinstance(stride, int):
+        return Upsample((stride, stride), before)
+    if isinstance(stride, tuple) and len(stride) == 2:
+        return Upsample((stride[0], stride[1]), before)
+    return Upsample((max(1, round(before[0] / after[0])), max(1, round(before[1] / after[1]))), before)
 
 
 def _pair(values: tuple[int, ...]) -> tuple[int, int]:

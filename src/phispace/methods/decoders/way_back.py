@@ -13,10 +13,10 @@ from phispace.encoders.base import Encoder
 from phispace.encoders.convolution import Conv3x3
 from phispace.encoders.norm import BatchNorm1d, BatchNorm2d
 from phispace.encoders.sparse import Sparse
-from phispace.encoders.upward import Unflatten, Upsample
+from phispace.encoders.upward import Unflatten
 from phispace.errors import InputError
 from phispace.methods.decoders.decoder import Decoder, Output, make_decoder
-from phispace.methods.decoders.reverse import spread, weighted
+from phispace.methods.decoders.reverse import spread, upsampling, weighted
 from phispace.methods.decoders.way_down import Step, way_down
 
 ACTIVATIONS = (
@@ -130,7 +130,7 @@ class _Way:
             return True
         if len(after) == 3 and after[0] == channels and after[1] <= height and after[2] <= width:
             if after != before:
-                self._upsamplings.append(Upsample((after[1], after[2]), (height, width)))
+                self._upsamplings.append(upsampling(step))
             return True
         return False
 
