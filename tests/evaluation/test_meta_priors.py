@@ -157,6 +157,7 @@ def test_hierarchy_controls() -> None:
     assert position("Hierarchy", low) < 0.1
     assert low.metrics["cophenetic_correlation"] < 0.2
     assert low.metrics["purity_p"] > 0.05
+    assert not high.caveats
 
 
 def test_hierarchy_of_noise_is_chance() -> None:

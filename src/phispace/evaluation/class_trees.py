@@ -12,9 +12,11 @@ THINGS: Mapping[str, Sequence[str]] = {"vehicles": _VEHICLES, "animals": _ANIMAL
 
 
 def known_tree(classes: Sequence[str]) -> Mapping[str, Any] | None:
-    """The natural tree of these classes (CIFAR-10's and STL-10's), or None."""
-    leaves = set(paths_of(THINGS))
-    return THINGS if len(classes) > 2 and {c.lower() for c in classes} <= leaves else None
+    """The natural tree of these classes, if all of them stand in `THINGS` (CIFAR-10's and STL-10's do), or None."""
+    names = {c.lower() for c in classes}
+    if len(names) < 3 or not names <= set(paths_of(THINGS)):
+        return None
+    return {group: [name for name in inner if name in names] for group, inner in THINGS.items()}
 
 
 def paths_of(tree: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

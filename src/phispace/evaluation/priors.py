@@ -2,7 +2,7 @@
 
 Each measure has two controls, constructed stores that must score low and high; their scores are the ends of its scale:
 
-    position = (value - low) / (high - low)
+    position = (value - low) / (1 - low)
 
 0 is the low control, 1 the high one. Positions of different priors do not compare with one another: halfway between
 noise and a curve is not halfway between chance and a perfect tree. Read along one prior, across representations; higher
@@ -28,8 +28,8 @@ class Prior:
         title: the prior.
         evaluation, metric: the score that measures it.
         measure: the measure in a few words.
-        low, high: scores of the two controls; a name is another metric of the same entry, and `CHANCE` one over the
-            number of classes in its details.
+        low: score of the low control; a name is another metric of the same entry, and `CHANCE` one over the number of
+            classes in its details. The high control scores 1 in all of them.
         low_control, high_control: what such a representation is, in a few words.
     """
 
@@ -38,7 +38,6 @@ class Prior:
     metric: str
     measure: str
     low: float | str
-    high: float | str
     low_control: str
     high_control: str
 
@@ -49,19 +48,17 @@ class Prior:
     def position(self, entry: Mapping[str, Any], value: float | None = None) -> float:
         """Where the score (or another value, such as an interval's end) stands between the controls; `nan` where
         undefined. Nothing is cut off: beyond the low control it is below 0."""
-        low, high = end_of(self.low, entry), end_of(self.high, entry)
-        value = self.value(entry) if value is None else value
-        return (value - low) / (high - low) if high > low else math.nan
+        low, value = self.low_of(entry), self.value(entry) if value is None else value
+        return (value - low) / (1 - low) if low < 1 else math.nan
 
-
-def end_of(end: float | str, entry: Mapping[str, Any]) -> float:
-    """A control's score, as `Prior.low` and `Prior.high` give it; `nan` if the entry does not have it."""
-    if not isinstance(end, str):
-        return end
-    if end == CHANCE:
-        classes = (entry.get("details") or {}).get("classes") or ()
-        return 1 / len(classes) if classes else math.nan
-    return _number(entry, end)
+    def low_of(self, entry: Mapping[str, Any]) -> float:
+        """The low control's score beside this entry; `nan` if the entry does not have it."""
+        if not isinstance(self.low, str):
+            return self.low
+        if self.low == CHANCE:
+            classes = (entry.get("details") or {}).get("classes") or ()
+            return 1 / len(classes) if classes else math.nan
+        return _number(entry, self.low)
 
 
 def _number(entry: Mapping[str, Any], metric: str) -> float:
@@ -72,38 +69,38 @@ def _number(entry: Mapping[str, Any], metric: str) -> float:
 PRIORS: tuple[Prior, ...] = (
     Prior(
         "Smoothness", "smoothness", "smoothness", "codes stay under small changes",
-        0.0, 1.0, "as far as another image", "code unchanged",
+        0.0, "as far as another image", "code unchanged",
     ),
     Prior(
         "Smoothness on the way", "smoothness", "path", "classes met between two images",
-        "path_chance", 1.0, "any class", "only the two classes",
+        "path_chance", "any class", "only the two classes",
     ),
     Prior(
         "Sparsity", "sparsity", "hoyer", "Hoyer's sparsity",
-        0.0, 1.0, "all values equally large", "one value per image",
+        0.0, "all values equally large", "one value per image",
     ),
     Prior(
         "Manifold", "manifold", "concentration", "dimensions fewer than noise has",
-        0.0, 1.0, "fills the space like noise", "a single point or curve",
+        0.0, "fills the space like noise", "a single point or curve",
     ),
     Prior(
         "Natural clusters", "clustering", "ari", "adjusted Rand index of k-means",
-        0.0, 1.0, "clusters at random", "clusters are the classes",
+        0.0, "clusters at random", "clusters are the classes",
     ),
     Prior(
         "Hierarchy", "hierarchy", "dendrogram_purity", "dendrogram against the class tree",
-        "purity_chance", 1.0, "classes placed at random", "the tree itself",
+        "purity_chance", "classes placed at random", "the tree itself",
     ),
     Prior(
         "Disentanglement", "dci", "disentanglement", "DCI: one factor a dimension",
-        0.0, 1.0, "each dimension serves all", "each serves one factor",
+        0.0, "each dimension serves all", "each serves one factor",
     ),
     Prior(
         "Shared factors", "shared-factors", "gain", "accuracy on other images' labels",
-        0.0, 1.0, "their commonest class", "no error",
+        0.0, "their commonest class", "no error",
     ),
     Prior(
         "Semi-supervision", "few-labels", "linear_area", "area under the few-label curve",
-        CHANCE, 1.0, "guessing", "no error with one label",
+        CHANCE, "guessing", "no error with one label",
     ),
 )  # fmt: skip

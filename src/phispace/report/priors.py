@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from phispace.evaluation.priors import PRIORS, Prior, end_of
+from phispace.evaluation.priors import PRIORS, Prior
 from phispace.report.document import Column, Figure, Number, Row, Section, Table
 from phispace.report.figures.scorecard import Bar, Panel
 from phispace.report.figures.scorecard import scorecard as draw_scorecard
@@ -94,31 +94,26 @@ def _table(
         for store in stores:
             entry = found.get((prior.evaluation, store))
             absent = Number(value=None, reason=f"{prior.evaluation} was not run on {store_name(store)}.")
-            cells.append(absent if entry is None else number_of(entry, prior.metric))
+            # As in the figure: positions on a scale, no percentages among them.
+            cells.append(absent if entry is None else number_of(entry, prior.metric).model_copy(update={"form": None}))
         mine = [e for (name, _), e in found.items() if name == prior.evaluation]
-        cells += [f"{_end(prior.low, mine)}: {prior.low_control}", f"{_end(prior.high, mine)}: {prior.high_control}"]
-        rows.append(Row(label=f"{prior.title}: {prior.evaluation}.{prior.metric}", cells=tuple(cells)))
-    columns = [
-        *(Column(title=store_name(s)) for s in stores),
-        Column(title="low control"),
-        Column(title="high control"),
-    ]
+        cells.append(_low(prior, mine))
+        note = f"{prior.evaluation}.{prior.metric}. Controls: {prior.low_control}; {prior.high_control}."
+        rows.append(Row(label=prior.title, cells=tuple(cells), note=note))
+    columns = [*(Column(title=store_name(s)) for s in stores), Column(title="low control")]
     return Table(
         label_title="Prior",
         columns=tuple(columns),
         rows=tuple(rows),
-        caption="In brackets: 95 % intervals over the items. A control's score is what the scale of its bar begins or "
-        "ends with; where it depends on the store, the range over them is given.",
+        caption="In brackets: 95 % intervals over the items. A bar begins at the low control (the range, where "
+        "it depends on the representation); the high control scores 1.",
     )
 
 
-def _end(end: float | str, entries: Sequence[Entry]) -> str:
-    """A control's score; of one that is measured, the range over the entries."""
-    if not isinstance(end, str):
-        return write(Number(value=end))[0]
-    values = [v for e in entries if math.isfinite(v := end_of(end, e))]
-    shown = list(dict.fromkeys(f"{v:.2f}" for v in (min(values), max(values)))) if values else ["n/a"]
-    return " to ".join(shown)
+def _low(prior: Prior, entries: Sequence[Entry]) -> str:
+    """The low control's score; the range over the entries if it depends on them."""
+    values = [v for e in entries if math.isfinite(v := prior.low_of(e))]
+    return " to ".join(dict.fromkeys(f"{v:.2g}" for v in (min(values), max(values)))) if values else "n/a"
 
 
 def _alt(panels: Sequence[Panel]) -> str:
@@ -162,7 +157,9 @@ def spectrum_figure(
     fitted = next((r for r in ordered if not math.isnan(r.alpha)), None)
     caption = "A steep line: few directions carry all; a flat one: the vectors fill their space like noise."
     if fitted is not None:
-        caption += f" The thin line: the power law i^-α, fitted from rank {fitted.first}, at most to rank {fitted.last}."
+        caption += (
+            f" The thin line: the power law i^-α, fitted from rank {fitted.first}, at most to rank {fitted.last}."
+        )
     said = "; ".join(f"{r.name}: first direction {r.shares[0]:.1%}" for r in ordered)
     return (
         Figure(

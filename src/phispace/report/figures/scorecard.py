@@ -115,7 +115,7 @@ def _panel(axes: Axes, panel: Panel, theme: Theme, left: float, named: bool) -> 
         )  # fmt: skip
     axes.set_xlim(left, 1.22)
     axes.set_ylim(0.6 - len(panel.bars), 0.6)
-    names = [label(b.name, 22) for b in panel.bars] if named else [""] * len(panel.bars)
+    names = [label(b.name, 28) for b in panel.bars] if named else [""] * len(panel.bars)
     axes.set_yticks([-i for i in range(len(panel.bars))], names)
     axes.tick_params(axis="y", labelcolor=theme.ink)
     axes.set_xticks([0, 1], [label(panel.low, 40), f"\n{label(panel.high, 40)}"], fontsize=7.5)
