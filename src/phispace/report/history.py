@@ -1,8 +1,8 @@
 """metrics.csv read back: what training logged, by epoch.
 
 Columns are found by their names: `epoch` (and `step`), then quantities, those of a split as `train_loss` or
-`val/accuracy`. Rows of the same epoch are merged; empty cells are gaps. Where training went in stages, `loss` is that of
-the last one: losses of different stages do not compare.
+`val/accuracy`. Rows of the same epoch are merged; empty cells are gaps. Where training went in stages, `loss` is that
+of the last one: losses of different stages do not compare.
 """
 
 from __future__ import annotations
