@@ -149,7 +149,8 @@ def _traversals(codes: Codes, path: Path) -> None:
     if codes.kl is not None:
         values = np.linspace(-_REACH, _REACH, _VALUES, dtype=np.float32)
         walked = traversals(start, order, values)
-        names, below = [f"{v:+.1f}" for v in values], "value of the dimension (deviations of the prior)"
+        names = [f"{v:+.1f}" if abs(v) > 1e-6 else "0" for v in values]
+        below = "value of the dimension (deviations of the prior)"
         rows = [f"dim {d} · {codes.kl.mean(0)[d]:.2f} nats" for d in order]
     else:
         shares = np.linspace(0.01, 0.99, _VALUES)

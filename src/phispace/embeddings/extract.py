@@ -30,7 +30,10 @@ from phispace.run import Run, safe_name
 
 BATCH_SIZE = 500
 UNTRAINED = "epoch=000"
-_DTYPES = ("float32", "float16")
+LEAST_BF16 = 32
+"""Layers of fewer values are not embedded in bf16 unless that is asked for: its 8 bits put many images on one place.
+Of a code of two dimensions of MNIST every seventh test image had a tie among its neighbours.""" _DTYPES = ("float32",
+"float16")
 
 Out = Path | str | Callable[[str], Path] | None
 
@@ -109,7 +112,8 @@ def extract(
         positions: only these items (int64, positions in the set), whatever their split.
         batch_size: images a pass.
         precision: `float32`, `bf16`, or `auto`: bf16 where a long extraction is measured to be faster by it, with the
-            agreement stated in the manifest. Shards decide nothing by the clock: `auto` is `float32` there.
+            agreement stated in the manifest, but not for codes of few dimensions (`LEAST_BF16`). Shards decide
+            nothing by the clock: `auto` is `float32` there.
         dtype: of the stored vectors, `float32` or `float16`.
         out: None keeps the vectors in memory; a path is the store of one layer, or the folder of several layers'
             stores; a function gives each layer's path.
@@ -143,7 +147,8 @@ def extract(
         stack.enter_context(evaluating(encoder))
         shapes = encoder.shapes()
         chosen, agreement = "float32", dict[str, Any]()
-        if precision == "bf16" or (precision == "auto" and shard is None):
+        fine = min(int(np.prod(shapes[layer])) for layer in layers) < LEAST_BF16
+        if precision == "bf16" or (precision == "auto" and shard is None and not fine):
             # measured on the first batch of the whole, so that it does not depend on a division into shards
             _, probe = next(batches(images, positions[:batch_size], batch_size, device))
             chosen, agreement = autocast.choose(
