@@ -32,8 +32,8 @@ BATCH_SIZE = 500
 UNTRAINED = "epoch=000"
 LEAST_BF16 = 32
 """Layers of fewer values are not embedded in bf16 unless that is asked for: its 8 bits put many images on one place.
-Of a code of two dimensions of MNIST every seventh test image had a tie among its neighbours.""" _DTYPES = ("float32",
-"float16")
+Of a code of two dimensions of MNIST every seventh test image had a tie among its neighbours."""
+_DTYPES = ("float32", "float16")
 
 Out = Path | str | Callable[[str], Path] | None
 
