@@ -10,6 +10,7 @@ from PIL import Image
 
 from phispace import storage
 from phispace.errors import InputError
+from phispace.maps.reconstructions import draw_reconstructions
 from phispace.report.figures.latents import kl_bars, loss_curves
 from phispace.report.latents import latent_sections
 from phispace.run import Run
@@ -68,3 +69,11 @@ def test_pictures_of_a_code_stand_in_the_report(tmp_path):
     (section,) = latent_sections(run)
     assert [f.path for f in section.figures] == ["latents/kl.png"]
     assert section.caption == "2 of 2 dimensions of the code are in use, 3.0 nats in all."
+
+
+def test_reconstructions_stand_in_the_report(tmp_path):
+    run = run_with(tmp_path, "")
+    draw_reconstructions(np.zeros((2, 8, 8, 1)), {"run": np.ones((2, 8, 8, 1))}, run.path / "reconstructions.png")
+    (section,) = latent_sections(run)
+    assert section.path == "reconstructions.png"
+    assert section.pixelated

@@ -29,7 +29,7 @@ def test_autoencoder_2d(tmp_path: Path) -> None:
     rows = steps["scores"]["result"]["rows"]
     assert {"autoencoder", "untrained", "PCA 2 components", "pixels"} <= {r["store"] for r in rows}
     errors = {r["store"]: r["metrics"]["mse"] for r in steps["reconstructions"]["result"]["rows"]}
-    assert set(errors) == {"autoencoder", "PCA 2 components", "mean image"}
+    assert set(errors) == {"autoencoder", "PCA 2 components", "mean-image"}
     assert len(steps["frames"]["result"]["frames"]) == 3
     for name in ("code/scatter.png", "code/grid.png", "reconstructions.png", "losses.png", "trajectory.png"):
         with Image.open(tmp_path / "out" / "figures" / name) as picture:

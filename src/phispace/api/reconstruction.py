@@ -82,7 +82,7 @@ def reconstruction_scores(
 
     Returns:
         rows with `mse` (mean over an image's values, in units of the range 0 to 1), `psnr` (decibels) and `ssim`, each
-        the mean over images with its 95 % interval; the run's own first, then `pca` and `mean image`.
+        the mean over images with its 95 % interval; the run's own first, then `pca` and `mean-image`.
 
     Raises:
         InputError: a run without a decoder, images of another size, or none in the split.
@@ -162,7 +162,7 @@ def _linear(found: ImageSet, width: int, progress: Progress) -> dict[str, tuple[
         return np.broadcast_to(mean.reshape(images.shape[1:]), images.shape).astype(np.float32)
 
     fitted = {"train": len(train), "components": weights.shape[1]}
-    return {"pca": (linear, fitted), "mean image": (constant, {"train": len(train)})}
+    return {"pca": (linear, fitted), "mean-image": (constant, {"train": len(train)})}
 
 
 def _score(

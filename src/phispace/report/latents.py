@@ -1,4 +1,4 @@
-"""Sections about a code: whether it has collapsed, and the pictures that `phispace latents` drew of it."""
+"""Sections about a code: whether it has collapsed, and the pictures that `phispace latents` and `reconstruct` drew."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from phispace.report.document import Figure, Gallery, Section, Text
 from phispace.run import Run
 
 FOLDER = "latents"
+RECONSTRUCTIONS = "reconstructions.png"
 _PICTURES = {
     "scatter": ("The code of test images, by class", "Two dimensions of the code, coloured by class"),
     "grid": ("What the decoder makes of codes over the quantiles of the prior", "Images decoded from a grid of codes"),
@@ -27,6 +28,14 @@ def latent_sections(run: Run) -> list[Section]:
     health = str(run.record.get("health") or "")
     if "POSTERIOR COLLAPSE" in health or health.startswith("Partial posterior collapse"):
         sections.append(Text(title="Is the whole code in use?", paragraphs=(health,), tone="caution"))
+    if (run.path / RECONSTRUCTIONS).is_file():
+        sections.append(
+            Figure(
+                title="What comes back from the code?", path=RECONSTRUCTIONS,
+                alt="Test images above their reconstructions",
+                caption="The first row are images, below them what the decoder makes of their codes.", pixelated=True,
+            )
+        )  # fmt: skip
     numbers = _numbers(run)
     if not numbers:
         return sections
