@@ -91,7 +91,23 @@ def evaluate(
         rows += absent_baselines(rows, found.label) if baselines else []
     if run is not None:
         run.add_scores(rows)
+        _draw_clusters(run, found, rows)
     return rows
+
+
+def _draw_clusters(run: Run, found: Source, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A contact sheet of the clusters of the scored store, where there are images."""
+    for row in rows:
+        clusters = (row["details"] or {}).get("clusters")
+        if found.images is None or row["store"] != found.label or not clusters:
+            continue
+        from phispace.evaluation.evaluate import make_evaluation
+        from phispace.search.clusters import draw_clusters
+
+        name = str(row["evaluation"])
+        path = run.path / "scores" / f"{name}-{safe_name(found.label)}.png"
+        title = f"{make_evaluation(name).title} of {found.label}"
+        draw_clusters(found.store, found.images, path, row["details"], title=title)
 
 
 def _other_images(
@@ -189,8 +205,9 @@ def score_lines(rows: Sequence[Mapping[str, Any]], *, everything: bool = False) 
 
     stores = list(dict.fromkeys(str(row["store"]) for row in rows))
     lines: dict[str, dict[str, str]] = {}
+    first = {str(row["evaluation"]): primary_of(row) for row in reversed(rows) if row["store"] != "majority"}
     for row in rows:
-        shown = list(row["metrics"]) if everything else [primary_of(row)]
+        shown = list(row["metrics"]) if everything else [first.get(str(row["evaluation"]))]
         for metric in shown:
             if metric is not None and metric in row["metrics"]:
                 key = f"{row['evaluation']}.{metric}"
@@ -198,8 +215,16 @@ def score_lines(rows: Sequence[Mapping[str, Any]], *, everything: bool = False) 
     table = [["", *stores], *([key, *(cells.get(store, "") for store in stores)] for key, cells in lines.items())]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     text = ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    notes = dict.fromkeys(str(c) for row in rows for c in row["caveats"])
-    return [*text, *(f"note: {note}" for note in notes)]
+    notes: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for caveat in row["caveats"]:
+            notes.setdefault(str(caveat), {})[str(row["evaluation"])] = None
+    several = len({row["evaluation"] for row in rows}) > 1
+    return [*text, *(f"note{f' ({_few(list(of))})' if several else ''}: {note}" for note, of in notes.items())]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def _cell(row: Mapping[str, Any], metric: str, interval: bool) -> str:

@@ -16,6 +16,7 @@ from phispace.errors import DataError
 from phispace.report import pictures
 from phispace.report.answer import answer, main_entry
 from phispace.report.document import Fact, Number, Report, Section, Text
+from phispace.report.few_labels import cluster_section, few_label_section
 from phispace.report.history import History, read_history
 from phispace.report.latents import latent_sections
 from phispace.report.priors import prior_sections
@@ -33,6 +34,7 @@ from phispace.report.render import render
 from phispace.report.robustness import robustness_section
 from phispace.report.scores import evaluation_title, metric_name, number_of, primary_of, score_section
 from phispace.report.similarity import similarity_section
+from phispace.report.themes import FEW, themed
 from phispace.run import Run, now
 
 Entry = Mapping[str, Any]
@@ -85,10 +87,12 @@ def run_report(run: Run) -> Report:
     main = main_entry(entries)
     sections: list[Section] = [
         *_scores(run, entries),
+        *few_label_section(run, entries),
         *pictures.curves(run, history),
         *pictures.maps(run),
         *latent_sections(run),
         *pictures.confusions(run, entries),
+        *cluster_section(run),
         *robustness_section(run, entries),
         *similarity_section(run, entries),
         *prior_sections(run, entries),
@@ -119,18 +123,22 @@ def run_report(run: Run) -> Report:
 
 
 def _scores(run: Run, entries: Sequence[Entry]) -> list[Section]:
-    parts: list[Section] = list(score_section(entries, title="How good is it, beside its baselines?"))
+    title = "How good is it, beside its baselines?"
+    parts: list[Section] = list(score_section(entries, title=title))
     if not parts:
         hint = f"This run has not been scored yet. phispace evaluate {run.path.name} scores it beside its baselines."
         return [Text(title="How good is it?", paragraphs=(hint,), tone="caution")]
     table, folded = parts
+    if len({e["evaluation"] for e in entries}) > FEW:
+        return [*themed(entries, title=title), *pictures.score_chart(run, entries), folded]
     return [table, *pictures.score_chart(run, entries), folded]
 
 
 def _headline(run: Run, entries: Sequence[Entry], main: Entry | None, history: History | None) -> list[Fact]:
     facts: list[Fact] = []
     if main is not None:
-        for entry in entries:
+        first = {name: i for i, name in enumerate(("linear", "knn", "classifier"))}
+        for entry in sorted(entries, key=lambda e: first.get(str(e["evaluation"]), len(first))):
             metric = primary_of(entry)
             if entry["store"] != main["store"] or metric is None or len(facts) == 3:
                 continue

@@ -20,7 +20,7 @@ from phispace.report.document import Column, Form, Number, Row, Table
 from phispace.report.emphasis import emphasise
 from phispace.report.entrants import Entrant, Score, by_images, entrants, open_runs, scores_of
 from phispace.report.record import field, is_foreign
-from phispace.report.scores import evaluation_title, form_of, is_higher_better, metric_name
+from phispace.report.scores import form_of, is_higher_better, score_title
 from phispace.report.standing import Correlation, Measured, Pair, correlations, measure, pairs
 from phispace.run import Run
 from phispace.storage import jsonable
@@ -201,7 +201,7 @@ def _ranked(found: Sequence[Entrant], scores: Sequence[Score]) -> list[Entrant]:
 
 def score_column(score: Score) -> Column:
     """The head of a score's column."""
-    title = f"{evaluation_title(score.evaluation)}: {metric_name(score.metric)}"
+    title = score_title(score.evaluation, score.metric)
     return Column(
         title=title, form=form_of(score.metric), higher_is_better=is_higher_better(score.evaluation, score.metric)
     )

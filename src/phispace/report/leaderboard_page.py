@@ -37,7 +37,7 @@ from phispace.report.numerals import sentence
 from phispace.report.plain import report_markdown, to_csv, to_lines
 from phispace.report.plaintext import csv_text
 from phispace.report.record import field
-from phispace.report.scores import evaluation_title, form_of, metric_name
+from phispace.report.scores import evaluation_title, form_of, score_title
 from phispace.report.standing import Pair
 from phispace.run import now, safe_name
 
@@ -134,7 +134,7 @@ def answer(board: Board) -> str:
         return f"No run on {board.images} has been scored with {evaluation_title(score.evaluation)}."
     low, high = reached.interval or (None, None)
     own = sentence(Number(value=reached.value, low=low, high=high, form=form_of(score.metric)))
-    what = f"{evaluation_title(score.evaluation)}: {metric_name(score.metric)}"
+    what = score_title(score.evaluation, score.metric)
     said = f"On {board.images}, {best.label} stands first ({what} {own}, {_seeds(best)})."
     for pair in board.pairs[score.key]:
         if pair.a is best and not pair.b.baseline:

@@ -17,9 +17,9 @@ from phispace.report.scores import (
     evaluation_title,
     form_of,
     is_baseline,
-    metric_name,
     number_of,
     primary_of,
+    score_title,
     store_name,
 )
 from phispace.run import Run, safe_name
@@ -34,6 +34,10 @@ _NAMES = {
     "health_uniformity": "uniformity",
 }
 MAX_CURVES = 6
+MAX_CHARTS = 4
+MAX_CONFUSIONS = 2
+# Where many evaluations were run, these are drawn as well as told.
+_CHARTED = ("linear", "knn", "retrieval", "clustering", "few-labels", "robustness")
 QUALITY = {
     "trustworthiness": ("Trustworthiness", "of the neighbours on the map; 1 is perfect"),
     "continuity": ("Continuity", "of the true neighbours; 1 is perfect"),
@@ -92,9 +96,12 @@ def _best_epoch(run: Run) -> float | None:
 
 
 def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Primary scores that are shares, with intervals, one chart an evaluation."""
-    figures = []
-    for evaluation in dict.fromkeys(str(e["evaluation"]) for e in entries):
+    """Primary scores that are shares, with intervals, one chart an evaluation; of many evaluations the usual ones."""
+    figures: list[Figure] = []
+    names = list(dict.fromkeys(str(e["evaluation"]) for e in entries))
+    if len(names) > MAX_CHARTS:
+        names = [name for name in _CHARTED if name in names]
+    for evaluation in names:
         mine = {str(e["store"]): e for e in entries if e["evaluation"] == evaluation}
         metric = next((m for e in mine.values() if (m := primary_of(e)) is not None), None)
         if metric is None or form_of(metric) != "share" or len(mine) < 2:
@@ -106,7 +113,9 @@ def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]
             number = number_of(entry, metric)
             value = math.nan if number.value is None else number.value
             rows.append(Dot(store_name(store), value, number.low, number.high, is_baseline(store)))
-        title = f"{evaluation_title(evaluation)}: {metric_name(metric)}"
+        if len(figures) == MAX_CHARTS or sum(math.isfinite(row.value) for row in rows) < 2:
+            continue
+        title = score_title(evaluation, metric)
         path = dots(rows, run.path / FOLDER / f"scores-{safe_name(evaluation)}.png", title=title)
         said = "; ".join(f"{r.name} {r.value:.1%}" for r in rows if math.isfinite(r.value))
         figures.append(_figure(run, path, f"{title} with 95 % intervals: {said}"))
@@ -115,10 +124,13 @@ def score_chart(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]
 
 def confusions(run: Run, entries: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Confusion matrices of the learnt representation, where an evaluation kept one."""
-    figures = []
-    for entry in entries:
+    figures: list[Figure] = []
+    order = {name: i for i, name in enumerate(("linear", "classifier", "knn"))}
+    for entry in sorted(entries, key=lambda e: order.get(str(e["evaluation"]), len(order))):
         details = entry.get("details") or {}
         counts = details.get("confusion")
+        if len(figures) == MAX_CONFUSIONS:
+            break
         if counts is None or is_baseline(str(entry["store"])):
             continue
         classes = details.get("classes") or (run.record.get("task") or {}).get("classes") or range(len(counts))

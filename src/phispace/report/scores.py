@@ -16,15 +16,44 @@ from phispace.report.document import Column, Fact, Form, Number, Row, Table
 from phispace.report.emphasis import emphasise
 
 Entry = Mapping[str, Any]
-BASELINES = ("pixels", "pca", "untrained", "majority")
+BASELINES = ("pixels", "pca", "untrained", "majority", "mean-image")
 _NAMES = {
     "pixels": "raw pixels",
     "pca": "PCA of the pixels",
     "untrained": "the same encoder, untrained",
     "majority": "majority class",
+    "mean-image": "the mean training image",
 }
-_SHARES = ("accuracy", "recall", "precision", "purity", "agreement", "majority", "f1", "map", "top", "trustworthiness")
-_METRICS = {"rankme": "effective rank (RankMe)"}
+_SHARES = (
+    "accuracy",
+    "recall",
+    "precision",
+    "purity",
+    "agreement",
+    "majority",
+    "f1",
+    "map",
+    "top",
+    "trustworthiness",
+    "linear",
+    "centroid",
+    "propagation",
+)
+_METRICS = {
+    "rankme": "effective rank (RankMe)",
+    "map": "mean average precision",
+    "nmi": "NMI",
+    "ari": "ARI",
+    "two_nn": "by TwoNN",
+    "hoyer": "Hoyer's",
+    "linear_20": "linear, 20 labels a class",
+    "accuracy_5shot": "accuracy with 5 shots",
+    "mig": "MIG",
+    "mse": "mean squared error",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "sap": "SAP",
+}
 
 
 def is_baseline(store: str, main: Sequence[str] | None = None) -> bool:
@@ -109,6 +138,12 @@ def evaluation_title(evaluation: str) -> str:
     return capital(_declared(evaluation)[0])
 
 
+def score_title(evaluation: str, metric: str) -> str:
+    """A score's name for people: the evaluation's, and the metric's where it says more."""
+    title, name = evaluation_title(evaluation), metric_name(metric)
+    return title if name.lower() in title.lower() else f"{title}: {name}"
+
+
 def capital(title: str) -> str:
     """The title with a capital, but `k nearest neighbours` stays as it is."""
     return title if title[1:2] in ("-", " ") else title[:1].upper() + title[1:]
@@ -144,8 +179,8 @@ def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str
         metric = primary_of(some)
         if metric is None:
             continue
-        name, primary, _ = _declared(evaluation)
-        head = f"{capital(name)}: {metric_name(metric)}" + (f" ({options})" if options else "")
+        _, primary, _ = _declared(evaluation)
+        head = score_title(evaluation, metric) + (f" ({options})" if options else "")
         direction = is_higher_better(evaluation, metric) if metric == primary else None
         columns.append(Column(title=head, form=form_of(metric), higher_is_better=direction))
         keys.append((evaluation, options, metric))
@@ -155,6 +190,8 @@ def score_table(entries: Sequence[Entry], *, title: str = "", main: Sequence[str
         cells: list[Number | None] = []
         for evaluation, options, metric in keys:
             entry = found.get((store, evaluation, options))
+            if entry is not None and store == "majority" and entry["metrics"].get(metric) is None:
+                entry = None  # a rule names classes; other metrics do not concern it
             cells.append(_absent(evaluation, store) if entry is None else number_of(entry, metric))
         rows.append(Row(label=store_name(store), cells=tuple(cells), baseline=is_baseline(store, main)))
     table = Table(
