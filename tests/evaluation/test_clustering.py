@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import POOR, changed
+from poor_stores import POOR, changed
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from changed_stores import OPTIONS, changed_stores, without
-from conftest import changed
+from poor_stores import changed
 
 from phispace.embeddings.store import Embeddings
 from phispace.errors import PhispaceError

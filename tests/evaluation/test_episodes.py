@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import POOR, changed
+from poor_stores import POOR, changed
 
 from phispace.embeddings.store import Embeddings
 from phispace.evaluation.base import Scores

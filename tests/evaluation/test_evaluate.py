@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import POOR, changed
+from poor_stores import POOR, changed
 
 from phispace.embeddings.baselines import pca
 from phispace.embeddings.store import Embeddings

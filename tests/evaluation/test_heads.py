@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import ODD, changed
+from poor_stores import ODD, changed
 from torch import nn
 
 from phispace.embeddings.store import Embeddings

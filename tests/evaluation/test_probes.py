@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import ODD, changed
+from poor_stores import ODD, changed
 from sklearn.neighbors import KNeighborsClassifier
 
 from phispace.embeddings.store import Embeddings

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import ODD, changed
+from poor_stores import ODD, changed
 from sklearn.metrics import average_precision_score
 from sklearn.metrics.pairwise import cosine_similarity
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import changed
+from poor_stores import changed
 from scipy.linalg import orthogonal_procrustes
 from scipy.stats import ortho_group
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import POOR, changed
+from poor_stores import POOR, changed
 from sklearn.metrics import silhouette_score
 
 from phispace.embeddings.store import Embeddings
