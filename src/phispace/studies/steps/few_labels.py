@@ -17,11 +17,14 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from phispace.api.decode import reconstruct
 from phispace.api.learn import train
 from phispace.data.imageset import ImageSet
 from phispace.embeddings.baselines import pca, pixels
 from phispace.embeddings.extract import extract_run, extract_untrained
 from phispace.embeddings.store import Embeddings
+from phispace.registry import registry
+from phispace.report.document import Figure, Part, Text
 from phispace.run import Run
 from phispace.studies.labelled_folds import FewLabels, few_labels
 from phispace.studies.runner import Context
@@ -81,7 +84,27 @@ class FewLabelsStep(Step[FewLabelsOptions]):
         made, answer, headline, numbers = sections(
             context, name, few, contestants, options.autoencoder, options.classifier
         )
+        made.append(self._reconstructions(context, name, few, options, codes.notes))
         return Outcome(numbers, made, answer, headline)
+
+    def _reconstructions(
+        self, context: Context, name: str, few: FewLabels, options: FewLabelsOptions, losses: list[float]
+    ) -> Part:
+        """What the first repeat's autoencoder keeps of the labelled images, which it was validated on."""
+        told = ", ".join(f"{loss:.4f}" for loss in losses)
+        validated = f"Validation loss on the labelled images, which it did not train on: {told}, one number a repeat."
+        if not hasattr(registry("methods").get(options.autoencoder), "reconstruct"):
+            return Text(title="What the codes keep", paragraphs=(validated,))
+        path = context.place("figures", f"{name}-reconstructions.png")
+        run = Run.open(context.place("runs", f"{name}-{options.autoencoder}-0"))
+        reconstruct([run], split="val", images=few.unlabelled, baselines=False, out=path, progress=context.progress)
+        return Figure(
+            title="What do the codes keep?",
+            path=path.relative_to(context.out).as_posix(),
+            alt="Labelled images above what the autoencoder gives back of them",
+            caption=f"What is lost here, no classifier on the codes can find. {validated}",
+            pixelated=True,
+        )
 
     def _autoencoder(self, context: Context, name: str, options: FewLabelsOptions, few: FewLabels, repeat: int) -> Run:
         path = context.place("runs", f"{name}-{options.autoencoder}-{repeat}")

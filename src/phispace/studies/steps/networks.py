@@ -42,6 +42,7 @@ class NetworksOptions(StepOptions):
     pretraining_epochs: int = Field(10, ge=1, description="over all layers")
     pretraining_settings: tuple[str, ...] = ()
     supervised_settings: tuple[str, ...] = ()
+    kind: str = Field("networks", description="what the networks are called in the report")
 
     @model_validator(mode="after")
     def _followed_is_trained(self) -> Self:
@@ -57,7 +58,7 @@ class Networks(Step[NetworksOptions]):
 
     def title(self, options: NetworksOptions) -> str:
         counts = ", ".join("all" if n == 0 else f"{n:,}" for n in options.labels)
-        return f"{options.networks} networks with and {options.networks} without pretraining, on {counts} labels"
+        return f"{options.networks} {options.kind} with and {options.networks} without pretraining, on {counts} labels"
 
     def run(self, context: Context, name: str, options: NetworksOptions) -> Outcome:
         images = context.images
@@ -81,7 +82,9 @@ class Networks(Step[NetworksOptions]):
                             place = run.path.relative_to(context.out).as_posix()
                             outputs.append({"network": number, "group": group, "run": place})
                         task.advance()
-        made, answer, headline, numbers = sections(context, name, errors, len(test), minutes / options.networks)
+        made, answer, headline, numbers = sections(
+            context, name, errors, len(test), minutes / options.networks, options.kind
+        )
         result = {**numbers, "outputs": outputs, "groups": list(GROUPS), "followed": options.followed}
         return Outcome(result, made, answer, headline)
 

@@ -16,7 +16,7 @@ Errors = Mapping[int, Sequence[Sequence[float]]]
 
 
 def sections(
-    context: Context, name: str, errors: Errors, n_test: int, minutes: float
+    context: Context, name: str, errors: Errors, n_test: int, minutes: float, kind: str = "networks"
 ) -> tuple[list[Part], str, list[Part], dict[str, Any]]:
     """Parts of the report, the answer in words, the headline, and the numbers for later steps.
 
@@ -24,11 +24,12 @@ def sections(
         errors: number of labels (0 = all) -> test errors of the networks without and with pretraining.
         n_test: test images.
         minutes: of pretraining, of one network.
+        kind: what the networks are called.
     """
     networks = len(next(iter(errors.values()))[0])
     gains = {n: _gain(without, pretrained) for n, (without, pretrained) in errors.items()}
     table = Table(
-        title="Does pretraining lower the test error?",
+        title=f"Does pretraining lower the test error of {kind}?",
         label_title="Labelled images",
         columns=(
             Column(title="test error without", form="share", higher_is_better=False),
@@ -48,7 +49,7 @@ def sections(
             )
             for n, (without, pretrained) in errors.items()
         ),
-        caption=f"{networks} networks of each group, mean and standard deviation over them, {n_test:,} test images, "
+        caption=f"{networks} {kind} of each group, mean and standard deviation over them, {n_test:,} test images, "
         "each network as its last step left it. The gain is paired: network i of both groups has the same seed and the "
         f"same labelled images; its interval, 95 %, is for other seeds and draws. Pretraining took {minutes:.1f} "
         "minutes a network.",
@@ -56,16 +57,16 @@ def sections(
     sections_: list[Part] = [table]
     if len(errors) > 1:
         sections_.append(_curves(context, name, errors))
-    sections_.append(Findings(findings=_findings(errors, gains)))
+    sections_.append(Findings(findings=_findings(errors, gains, kind)))
     few = min((n for n in errors if n), default=0)
     without, pretrained = errors[few]
     answer = (
-        f"With {_count(few)} labels, networks that begin where unsupervised pretraining left them err on "
+        f"With {_count(few)} labels, {kind} that begin where unsupervised pretraining left them err on "
         f"{_mean(pretrained):.1%} of the test images (± {_sd(pretrained):.1%} over {networks} networks), those that "
         f"begin at random on {_mean(without):.1%} (± {_sd(without):.1%})."
     )
     headline: list[Part] = [
-        Fact(name=f"Gain by pretraining, {_count(n)} labels",
+        Fact(name=f"Gain by pretraining, {kind}, {_count(n)} labels",
              value=Number(value=gain.value, low=gain.interval[0], high=gain.interval[1], form="points"),
              note="points of test error")
         for n, gain in gains.items()
@@ -117,7 +118,7 @@ def _curves(context: Context, name: str, errors: Errors) -> Figure:
     )
 
 
-def _findings(errors: Errors, gains: Mapping[int, Estimate]) -> tuple[Finding, ...]:
+def _findings(errors: Errors, gains: Mapping[int, Estimate], kind: str) -> tuple[Finding, ...]:
     labels = sorted(errors, key=lambda n: n or np.inf)
     told = "; ".join(
         f"{_count(n)} labels {100 * gains[n].value:+.1f} points [{100 * gains[n].interval[0]:+.1f}, "
@@ -127,13 +128,17 @@ def _findings(errors: Errors, gains: Mapping[int, Estimate]) -> tuple[Finding, .
     sure = [gains[n].interval[0] > 0 for n in labels]
     worse = [gains[n].interval[1] < 0 for n in labels]
     helps: Verdict = "yes" if all(sure) else "partly" if any(sure) else "no" if any(worse) else "open"
-    found = [Finding(claim="Unsupervised pretraining lowers the test error.", verdict=helps, answer=f"Gains: {told}.")]
+    found = [
+        Finding(
+            claim=f"Unsupervised pretraining lowers the test error of {kind}.", verdict=helps, answer=f"Gains: {told}."
+        )
+    ]
     if len(labels) > 1:
         few, most = gains[labels[0]].value, gains[labels[-1]].value
         grows: Verdict = "yes" if few > most and sure[0] else "open" if not sure[0] else "no"
         found.append(
             Finding(
-                claim="It helps most where labels are few.",
+                claim=f"It helps {kind} most where labels are few.",
                 verdict=grows,
                 answer=f"{_count(labels[0])} labels: {100 * few:+.1f} points; {_count(labels[-1])}: {100 * most:+.1f}.",
             )
@@ -151,7 +156,7 @@ def _findings(errors: Errors, gains: Mapping[int, Estimate]) -> tuple[Finding, .
     told = "; ".join(f"{_count(n)} labels {ratios[n]:.2f} (p = {tests[n]:.2g})" for n in ratios)
     found.append(
         Finding(
-            claim="Pretrained networks differ less from seed to seed.",
+            claim=f"Pretrained {kind} differ less from seed to seed.",
             verdict=verdict,
             answer=f"Standard deviation with over without pretraining: {told or 'undefined with two networks'} (Brown "
             "and Forsythe's test of equal spread).",
