@@ -147,7 +147,12 @@ def check_names(verb: str, given: dict[str, Any]) -> None:
     elif verb == "study":
         assert str(given["name"]).endswith(".toml") or given["name"] in registry("studies").names()
     elif verb == "evaluate":
-        assert all(w in registry("evaluations").names() for w in given["with_"] or [])
+        from phispace.api.scores import DEFAULT_EVALUATIONS, options_of
+        from phispace.evaluation.evaluate import make_evaluation, resolve_names
+
+        names = resolve_names(given["with_"] or DEFAULT_EVALUATIONS)
+        for evaluation, options in options_of(names, given["set_"] or ()).items():
+            make_evaluation(evaluation, options)
     elif verb == "map":
         from phispace.maps.make import make_projection
         from phispace.training.config import parse_settings
