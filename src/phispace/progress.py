@@ -6,8 +6,11 @@ The library asks for tasks; the command shows them as bars, a library user sees 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
+
+_EVERY = 30.0  # seconds between lines of a log
 
 
 class Task(Protocol):
@@ -41,7 +44,7 @@ class _Silent:
 
 
 class Bars(Progress):
-    """Bars in the terminal by rich, with the time that is left; plain lines where the output is no terminal."""
+    """Bars in the terminal by rich, with the time that is left; a line now and then where there is no terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -64,8 +67,8 @@ class Bars(Progress):
         )
 
         if not self._console.is_terminal:
-            self._console.print(f"{title} …", highlight=False)
-            yield _Silent()
+            self.say(f"{title} …")
+            yield _Lines(self.say, title, total)
             return
         if self._display is None:
             self._display = RichProgress(
@@ -92,6 +95,29 @@ class Bars(Progress):
 
     def say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)
+
+
+class _Lines:
+    """For logs: what is done and how long is left, at most every half minute."""
+
+    def __init__(self, say: Callable[[str], None], title: str, total: float | None) -> None:
+        self._say, self._title, self._total = say, title, total
+        self._done, self._note = 0.0, ""
+        self._began = self._said = time.monotonic()
+
+    def advance(self, amount: float = 1) -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._said < _EVERY or not self._total or self._done >= self._total:
+            return
+        self._said = now
+        left = (now - self._began) * (self._total - self._done) / self._done if self._done > 0 else 0.0
+        about = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+        note = f" ({self._note})" if self._note else ""
+        self._say(f"{self._title}: {self._done:,.0f} of {self._total:,.0f}, about {about} left{note}")
+
+    def note(self, text: str) -> None:
+        self._note = text
 
 
 class _Bar:

@@ -150,10 +150,11 @@ class Run:
         return list(storage.read_json(path).get("scores", [])) if path.exists() else []
 
     def add_scores(self, entries: list[dict[str, Any]]) -> None:
-        """Add scores; one of the same (evaluation, store, options) is replaced."""
+        """Add scores; one of the same evaluation, store, options and further images is replaced."""
 
         def identity(entry: dict[str, Any]) -> str:
-            return repr([entry.get("evaluation"), entry.get("store"), sorted(entry.get("options", {}).items())])
+            options = sorted(entry.get("options", {}).items())
+            return repr([entry.get("evaluation"), entry.get("store"), options, entry.get("images")])
 
         kept = {identity(e): e for e in [*self.scores(), *(storage.jsonable(e) for e in entries)]}
         scores = list(kept.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,23 @@ def test_a_run_keeps_the_items_of_its_scores(tmp_path: Path) -> None:
     assert main["seconds"] >= 0
     with pytest.raises(InputError, match="keeps its own scores"):
         ph.evaluate(run, ["knn"], images=images, out=tmp_path / "x")
+
+
+def test_scores_on_other_images_do_not_take_the_place_of_the_runs_own(tmp_path: Path) -> None:
+    from small_run import digits, make_run
+
+    from phispace.report.build import run_report
+
+    images, others = digits(300), digits(400)
+    run = make_run(tmp_path / "run", images, epochs=1)
+    own = ph.evaluate(run, ["knn"], images=images)
+    other = ph.evaluate(run, ["knn"], images=replace(others, name="more digits"))
+    assert all("images" not in row for row in own)
+    assert {row["images"]["name"] for row in other} == {"more digits"}
+    stored = run.scores()
+    assert len(stored) == len(own) + len(other)
+    assert len({e["items"]["path"] for e in stored if "items" in e}) == 8
+    titles = [s.title for s in run_report(run).sections if s.title]
+    assert "How good is it on more digits, which it was not trained on?" in titles
+    assert ph.compare(run).boards[0].entrants[0].label == "supervised, convnet4"
+    assert ph.verify(run).ok

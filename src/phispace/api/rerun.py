@@ -188,7 +188,7 @@ def _scores(first: Run, again: Run, images: ImageSet, progress: Progress) -> dic
     from phispace.api.scores import evaluate
     from phispace.report.scores import is_baseline
 
-    entries = first.scores()
+    entries = [entry for entry in first.scores() if not entry.get("images")]  # others' are not the run's
     wanted: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for entry in entries:
         layer, _, checkpoint = str(entry["store"]).partition(" @ ")

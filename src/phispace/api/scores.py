@@ -47,7 +47,7 @@ def evaluate(
         options: the same as values: evaluation -> option -> value.
         layer, checkpoint: of a run.
         baselines: score the baselines too: raw pixels, their PCA and the untrained encoder; n/a without an encoder.
-        images: others than the run was trained on.
+        images: others than the run was trained on; their rows say so under `images`.
         out: for embeddings: a directory that keeps the store, its scores and a report.
 
     Returns:
@@ -81,7 +81,7 @@ def evaluate(
         )  # fmt: skip
     for label, more in _other_images(found, chosen, asked, stores, layer, checkpoint, data_dir, progress).items():
         others[label] = {**others.get(label, {}), **more}
-    keep = _Keeper(run, stores) if run is not None else None
+    keep = _Keeper(run, stores, _other(run, found)) if run is not None else None
     rows = score_table(
         stores, chosen, options=asked, others=others, seed=seed, keep=keep, progress=progress
     )  # fmt: skip
@@ -90,9 +90,20 @@ def evaluate(
         rows = [{**row, "caveats": [*row["caveats"], *told]} for row in rows]
         rows += absent_baselines(rows, found.label) if baselines else []
     if run is not None:
+        rows = [{**row, **_other(run, found)} for row in rows]
         run.add_scores(rows)
         _draw_clusters(run, found, rows)
     return rows
+
+
+def _other(run: Run, found: Source) -> dict[str, Any]:
+    """Names the scored images where they are not those that the run was trained on."""
+    if not found.trained or found.images is None:
+        return {}
+    own = run.record.get("images", {}).get("fingerprint")
+    if found.images.fingerprint == own:
+        return {}
+    return {"images": {"name": found.images.name, "fingerprint": found.images.fingerprint}}
 
 
 def _draw_clusters(run: Run, found: Source, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -105,7 +116,8 @@ def _draw_clusters(run: Run, found: Source, rows: Sequence[Mapping[str, Any]]) -
         from phispace.search.clusters import draw_clusters
 
         name = str(row["evaluation"])
-        path = run.path / "scores" / f"{name}-{safe_name(found.label)}.png"
+        on = f"-on-{safe_name(row['images']['name'])}" if "images" in row else ""
+        path = run.path / "scores" / f"{name}-{safe_name(found.label)}{on}.png"
         title = f"{make_evaluation(name).title} of {found.label}"
         draw_clusters(found.store, found.images, path, row["details"], title=title)
 
@@ -171,24 +183,31 @@ def _baselines(found: Source, layer: str, progress: Progress | None) -> dict[str
 class _Keeper:
     """Writes the items of scores beside scores.json, and says which vectors a score rests on."""
 
-    def __init__(self, run: Run, stores: Mapping[str, Embeddings]) -> None:
+    def __init__(self, run: Run, stores: Mapping[str, Embeddings], other: Mapping[str, Any]) -> None:
         self.run = run
         self.stores = stores
+        self.other = other
 
     def __call__(self, name: str, label: str, options: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
         more: dict[str, Any] = {}
         if self.stores[label].digest:
             more["vectors_sha256"] = self.stores[label].digest
-        return more | keep_items(self.run, name, label, options, scores)
+        return more | keep_items(self.run, name, label, options, scores, *self.other.values())
 
 
-def keep_items(run: Run, name: str, label: str, options: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
-    """Write the items of a score beside scores.json; what its row says of them: `items`, with path and sha256."""
+def keep_items(
+    run: Run, name: str, label: str, options: Mapping[str, Any], scores: Scores, *further: Any
+) -> dict[str, Any]:
+    """Write the items of a score beside scores.json; what its row says of them: `items`, with path and sha256.
+
+    Args:
+        further: what else tells this score from others of the same name, store and options.
+    """
     from phispace.storage import sha256_file
 
     if scores.items is None:
         return {}
-    text = json.dumps([label, dict(options)], sort_keys=True, default=str)
+    text = json.dumps([label, dict(options), *further], sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     path = run.path / "scores" / f"{name}-{safe_name(label)}-{digest}.parquet"
     scores.items.save(path)

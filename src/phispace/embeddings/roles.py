@@ -130,7 +130,8 @@ def _roles(file: ArrayFile, keys: Keys) -> dict[str, str]:
         if asked is None and role == "classes" and file.table:
             continue  # a column has a value for each item, not for each class
         key = _known(file, asked, role) if asked is not None else _find(file, *names)
-        if key is not None and key != keys.vectors and key not in found.values():
+        guessed_twice = asked is None and (key == keys.vectors or key in found.values())
+        if key is not None and not guessed_twice:
             found[role] = key
     return found
 

@@ -83,7 +83,8 @@ def run_report(run: Run) -> Report:
         DataError: a file that is there and damaged.
     """
     history = read_history(run.path / "metrics.csv")
-    entries = [e for e in run.scores() if e.get("evaluation") and e.get("store")]
+    everything = [e for e in run.scores() if e.get("evaluation") and e.get("store")]
+    entries = [e for e in everything if not e.get("images")]
     main = main_entry(entries)
     sections: list[Section] = [
         *_scores(run, entries),
@@ -96,6 +97,7 @@ def run_report(run: Run) -> Report:
         *robustness_section(run, entries),
         *similarity_section(run, entries),
         *prior_sections(run, entries),
+        *_on_other_images(everything),
     ]
     status = str(run.record.get("status", ""))
     caveats = [_STATES[status]] if status in _STATES else []
@@ -132,6 +134,20 @@ def _scores(run: Run, entries: Sequence[Entry]) -> list[Section]:
     if len({e["evaluation"] for e in entries}) > FEW:
         return [*themed(entries, title=title), *pictures.score_chart(run, entries), folded]
     return [table, *pictures.score_chart(run, entries), folded]
+
+
+def _on_other_images(entries: Sequence[Entry]) -> list[Section]:
+    """A table for each further set of images that the run was scored on."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.get("images"):
+            groups.setdefault(str(entry["images"]["name"]), []).append(entry)
+    sections: list[Section] = []
+    for name, mine in groups.items():
+        title = f"How good is it on {name}, which it was not trained on?"
+        many = len({e["evaluation"] for e in mine}) > FEW
+        sections += themed(mine, title=title) if many else score_section(mine, title=title)
+    return sections
 
 
 def _headline(run: Run, entries: Sequence[Entry], main: Entry | None, history: History | None) -> list[Fact]:

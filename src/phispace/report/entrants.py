@@ -89,10 +89,10 @@ class Entrant:
 
 
 def scored(run: Run) -> list[Entry]:
-    """The scores of a run, read once."""
+    """The scores of a run on its own images, read once."""
     cached: list[Entry] | None = run.__dict__.get("_entries")
     if cached is None:
-        cached = [e for e in run.scores() if e.get("evaluation") and e.get("store")]
+        cached = [e for e in run.scores() if e.get("evaluation") and e.get("store") and not e.get("images")]
         run.__dict__["_entries"] = cached
     return cached
 

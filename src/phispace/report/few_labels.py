@@ -49,6 +49,8 @@ def cluster_section(run: Run) -> list[Section]:
     sections: list[Section] = []
     for name in CLUSTERS:
         for path in sorted((run.path / "scores").glob(f"{name}-*.png")):
+            if "-on-" in path.stem:
+                continue  # other images than the run's own
             sections.append(
                 Figure(
                     title="" if sections else "What do its clusters look like?",
