@@ -64,7 +64,8 @@ def test_one_scale_for_all_panels_and_hostile_names(tmp_path: Path, monkeypatch:
 
 def test_figures_that_do_not_fit(tmp_path: Path) -> None:
     good = figure.Panel("a", 0.5, table(0.4))
-    for panels, words in (([], "1 to 5"), ([good] * 6, "1 to 5"), ([figure.Panel("a", 0.5, [[0.1]])], "kinds by severity")):
+    other_shape = [figure.Panel("a", 0.5, [[0.1]])]
+    for panels, words in (([], "1 to 5"), ([good] * 6, "1 to 5"), (other_shape, "kinds by severity")):
         with pytest.raises(InputError, match=words):
             figure.robustness(panels, KINDS, [1, 5], tmp_path / "a.png")
 

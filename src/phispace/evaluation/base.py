@@ -135,6 +135,6 @@ class Evaluation:
             raise InputError(f"The evaluation {self.name!r} needs labels; all labels of this store are unknown.")
         if "factors" in self.needs and not any(c.startswith("factor_") for c in embeddings.items.column_names):
             raise InputError(
-                f"The evaluation {self.name!r} needs known factors of variation (columns factor_NAME of the items), as the "
-                "images `sprites` have; this store has none."
+                f"The evaluation {self.name!r} needs known factors of variation (columns factor_NAME of the items), as "
+                "the images `sprites` have; this store has none."
             )

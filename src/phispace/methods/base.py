@@ -173,7 +173,7 @@ class Method(pl.LightningModule):
         return None
 
     def measure(self, images: Iterable[Tensor]) -> dict[str, float]:
-        """What only this method can say of its health, by name; metrics.csv gets it as `health_NAME`. By default nothing.
+        """What only this method says of its health, by name; metrics.csv has it as `health_NAME`. By default nothing.
 
         Args:
             images: batches (B, C, H, W) of a fixed sample, seen without gradient and in evaluation mode.

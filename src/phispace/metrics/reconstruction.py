@@ -44,8 +44,8 @@ def ssim(images: Any, reconstructions: Any) -> np.ndarray:
     x, y = _pair(images, reconstructions)
     if min(x.shape[2:]) < LEAST_SIDE or not len(x):
         return np.full(len(x), np.nan)
-    pair = [torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (y, x)]
-    found = structural_similarity_index_measure(*pair, data_range=1.0, reduction="none")
+    back, seen = [torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in (y, x)]
+    found = structural_similarity_index_measure(back, seen, data_range=1.0, reduction="none")
     return np.asarray(torch.as_tensor(found).double().reshape(-1).numpy())
 
 
