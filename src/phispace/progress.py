@@ -94,7 +94,7 @@ class Bars(Progress):
                 self._display = None
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class _Lines:

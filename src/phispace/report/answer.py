@@ -50,9 +50,10 @@ def answer(entries: Sequence[Entry], main: Entry | None, history: History | None
     metric, name = str(primary_of(main)), str(main["evaluation"])
     own = number_of(main, metric, caveats=False)
     n = (main.get("n") or {}).get("test")
-    layer = str(main["store"]).split(" @ ")[0]
-    said = f"{_SUBJECTS.get(name, f'The {evaluation_title(name).lower()}')} on the layer {layer} names the class of "
-    said += f"{sentence(own)} of the {n:,} test images." if n else f"{sentence(own)} of the test images."
+    layer, at, _ = str(main["store"]).partition(" @ ")
+    where, what = (f" on the layer {layer}", "images") if at else ("", "items")  # vectors from elsewhere have no layers
+    said = f"{_SUBJECTS.get(name, f'The {evaluation_title(name).lower()}')}{where} names the class of "
+    said += f"{sentence(own)} of the {n:,} test {what}." if n else f"{sentence(own)} of the test {what}."
     rivals = {store: _rival(entries, main, store) for store in _RIVALS}
     compared = [f"{_RIVALS[k]} {sentence(r, uncertainty=False)}" for k, r in rivals.items() if r is not None]
     majority = _majority(main)

@@ -192,7 +192,8 @@ def pairs_table(found: Sequence[Pair], score: Score) -> Table:
         notes = () if low is not None else (f"No interval: {e.test}.",)
         value = Number(value=e.value, low=low, high=high, form="points" if share else "number", notes=notes)
         p = Number(value=pair.corrected, reason=f"No test: {e.test}.")
-        seeds = " / ".join(map(str, e.seeds))
+        told = [str(n) if _seeded(who) else "–" for who, n in zip((pair.a, pair.b), e.seeds, strict=True)]
+        seeds = " / ".join(told)
         rows.append(Row(label=f"{pair.a.label} − {pair.b.label}", cells=(value, p, seeds, e.test)))
     return Table(
         label_title=title,
@@ -206,6 +207,11 @@ def pairs_table(found: Sequence[Pair], score: Score) -> Table:
         caption="On the same test items. 95 % intervals of each pair by itself; p-values are corrected for the number "
         "of pairs (Holm). With one seed each they speak of these two trained networks, not of the methods.",
     )
+
+
+def _seeded(entrant: Entrant) -> bool:
+    """Whether another seed would change it: pixels and their components have none."""
+    return not entrant.baseline or entrant.store.startswith("untrained")
 
 
 def _cost_figure(board: Board, root: Path, figures: str | None) -> list[Section]:

@@ -17,6 +17,7 @@ from phispace.report.scores import is_baseline, number_of, store_name
 from phispace.run import Run
 
 Entry = Mapping[str, Any]
+_FEWEST = 3
 
 
 def scorecard(
@@ -125,9 +126,10 @@ def _alt(panels: Sequence[Panel]) -> str:
 
 
 def prior_sections(run: Run, entries: Sequence[Entry]) -> tuple[Section, ...]:
-    """Scorecard and spectra in the report of a run."""
+    """Scorecard and spectra in the report of a run; a card of one or two priors would be no portrait."""
     folder = run.path / "report"
-    card = scorecard(entries, folder / "scorecard.png", inside=run.path)
+    measured = {p.evaluation for p in PRIORS for e in entries if e["evaluation"] == p.evaluation and _defined(p, e)}
+    card = scorecard(entries, folder / "scorecard.png", inside=run.path) if len(measured) >= _FEWEST else ()
     lines = spectrum_figure(entries, folder / "spectra.png", inside=run.path)
     if lines and not card:
         lines = (lines[0].model_copy(update={"title": "What is it like?"}),)
