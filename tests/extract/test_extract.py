@@ -23,7 +23,7 @@ IMAGES = digits(230)
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     torch.manual_seed(0)
-    return build_encoder("convnet4", 1, 8, width=4, dense=16)
+    return build_encoder("convnet4", 1, 8, width=4, dense=16).eval()
 
 
 def floats(images: ImageSet) -> torch.Tensor:

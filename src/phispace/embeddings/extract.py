@@ -293,7 +293,8 @@ def extract_run(
             dtype=dtype,
             out=path_of,
             manifest=about,
-            predict=method.predict,
+            # An untrained network's predictions say nothing, and test-time averaging makes them dear.
+            predict=None if place.name == UNTRAINED else method.predict,
             shard=shard,
             progress=progress,
         )
