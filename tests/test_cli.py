@@ -16,7 +16,23 @@ from phispace import cli
 from phispace.errors import PhispaceError
 from phispace.registry import KINDS, registry
 
-VERBS = ["quickstart", "study", "train", "embed", "evaluate", "map", "search", "report", "export", "predict", "list"]
+VERBS = [
+    "quickstart",
+    "study",
+    "train",
+    "embed",
+    "evaluate",
+    "compare",
+    "leaderboard",
+    "map",
+    "search",
+    "report",
+    "export",
+    "predict",
+    "verify",
+    "rerun",
+    "list",
+]
 
 
 def call(*arguments: str) -> tuple[int, str, str]:

@@ -235,3 +235,25 @@ def test_a_full_disk_leaves_the_old_store_whole(
         extract(encoder, IMAGES, out=tmp_path / "s")
     assert Embeddings.open(tmp_path / "s").digest == before
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+def test_training_images_are_predicted_from_one_pass_where_prediction_averages() -> None:
+    torch.manual_seed(2)
+    network, head = build_encoder("convnet4", 1, 8, width=4, dense=16).eval(), torch.nn.Linear(16, 10)
+    seen: list[int] = []
+
+    def averaged(x: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return head(network(x)) + head(network(x.flip(-1)))
+
+    def once(x: torch.Tensor) -> torch.Tensor:
+        return head(network(x))
+
+    with torch.no_grad():
+        store = extract(network, IMAGES, batch_size=50, predict=averaged, predict_once=once)["features"]
+        x = floats(IMAGES)
+        train = torch.from_numpy(store.splits == "train")[:, None]
+        expected = torch.where(train, once(x), averaged(x)).softmax(1)
+    assert sum(seen[:-1]) == int((store.splits != "train").sum())
+    assert store.column("prediction").tolist() == expected.argmax(1).tolist()
+    np.testing.assert_allclose(store.column("confidence"), expected.max(1).values.numpy(), atol=1e-5)

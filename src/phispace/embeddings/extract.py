@@ -99,6 +99,7 @@ def extract(
     out: Out = None,
     manifest: Mapping[str, Any] | None = None,
     predict: Predict | None = None,
+    predict_once: Predict | None = None,
     shard: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Embeddings]:
@@ -119,6 +120,7 @@ def extract(
             stores; a function gives each layer's path.
         manifest: what to record beside what is known here.
         predict: images (B, C, H, W) -> class logits (B, K); adds the columns `prediction` and `confidence` (softmax).
+        predict_once: takes its place for the images of train, where it averages over several passes.
         shard: (rank, world): only this part, written beside `out`; `merge_shards` puts the parts together.
 
     Returns:
@@ -166,7 +168,9 @@ def extract(
             )
         started = time.perf_counter()
         with autocast.autocast(chosen, device):
-            columns = stream(encoder, images, positions[first:stop], batch_size, device, rows, predict, progress)
+            columns = stream(
+                encoder, images, positions[first:stop], batch_size, device, rows, predict, progress, predict_once
+            )
         items = items_table(images, positions[first:stop], columns)
         common = {
             "images": images.name,
@@ -295,6 +299,7 @@ def extract_run(
             manifest=about,
             # An untrained network's predictions say nothing, and test-time averaging makes them dear.
             predict=None if place.name == UNTRAINED else method.predict,
+            predict_once=method.predict_once,
             shard=shard,
             progress=progress,
         )

@@ -114,8 +114,12 @@ def stream(
     rows: Mapping[str, Rows],
     predict: Predict | None,
     progress: Progress,
+    once: Predict | None = None,
 ) -> dict[str, np.ndarray]:
     """Pass the images through and hand each layer's output to its rows.
+
+    Args:
+        once: answers for the images of train in place of `predict`, where that takes several passes.
 
     Returns:
         the columns `prediction` int64 (N,) and `confidence` float32 (N,), or nothing where no classes are predicted.
@@ -134,13 +138,27 @@ def stream(
             for layer in layers:
                 vectors = outputs[layer].float().flatten(1).cpu().numpy()
                 rows[layer].append(_stored(vectors, rows[layer].dtype, layer, images.ids[chosen]))
-            logits = None if predict is None else predict(batch)
+            logits = None if predict is None else _answer(batch, images.split[chosen] == "train", predict, once)
             if logits is None:
                 predict = None
             else:
                 answers.add(logits)
             task.advance(len(chosen))
     return {} if predict is None else answers.columns()
+
+
+def _answer(batch: Tensor, train: np.ndarray, predict: Predict, once: Predict | None) -> Tensor | None:
+    """Class logits of a batch: those of training images from one pass, the others as they are predicted."""
+    if once is None:
+        return predict(batch)
+    logits, others = once(batch), torch.from_numpy(np.flatnonzero(~train)).to(batch.device)
+    answered = predict(batch[others]) if len(others) else None
+    if logits is None or (len(others) and answered is None):
+        return None
+    if answered is not None:
+        logits = logits.clone()
+        logits[others] = answered.to(logits.dtype)
+    return logits
 
 
 def class_columns(

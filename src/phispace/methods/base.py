@@ -6,7 +6,7 @@ an image it wants, and returns its loss with every term by name. It knows nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -184,6 +184,11 @@ class Method(pl.LightningModule):
         """What `measure` found, in one sentence for the log and the run's record, in place of the general one; empty
         leaves the general one."""
         return ""
+
+    @property
+    def predict_once(self) -> Callable[[Tensor], Tensor] | None:
+        """Class logits from one pass, where `predict` averages over several; otherwise None."""
+        return None
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the config; see `phispace.methods.optimizers`."""

@@ -14,6 +14,7 @@ recipe shaped to processors: batches of 500, smaller images first, no warm-up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
@@ -178,6 +179,10 @@ class Supervised(Method):
         shifted = [padded[:, :, i : i + side, i : i + side] for i in (0, 2)]
         moved = torch.stack([self._mirrored(x) for x in shifted]).mean(0)
         return 0.5 * self._mirrored(images) + 0.5 * moved
+
+    @property
+    def predict_once(self) -> Callable[[Tensor], Tensor] | None:
+        return None if self.config.test_time == "none" else self.logits
 
     def _mirrored(self, images: Tensor) -> Tensor:
         return 0.5 * self.logits(images) + 0.5 * self.logits(images.flip(-1))
