@@ -102,6 +102,10 @@ def run_report(run: Run) -> Report:
     status = str(run.record.get("status", ""))
     caveats = [_STATES[status]] if status in _STATES else []
     caveats += _image_caveats(run)
+    if field(run.record, "config.training.refit"):
+        caveats.append(
+            "It was trained on train and val together; what a probe chooses on val is chosen on images it knows."
+        )
     if not is_foreign(run):
         seed = field(run.record, "config.training.seed") or 0
         caveats += [f"One seed ({seed}): an anecdote until it is repeated."]
