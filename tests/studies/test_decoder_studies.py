@@ -56,4 +56,4 @@ def test_vae_latents(tmp_path: Path) -> None:
     assert found["mean-code"]["result"]["numbers"]["active_units"] == 0
     assert "posterior collapse" in found["mean-code"]["answer"]
     assert len(found["longer"]["result"]["by_epoch"]) == 2
-    assert "no more than the source's" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "no more than the source" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
