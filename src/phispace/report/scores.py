@@ -128,7 +128,7 @@ def is_higher_better(evaluation: str, metric: str) -> bool | None:
     _, primary, higher = _declared(evaluation)
     # Neither has a best: a rank can be too low, but the highest one is not therefore the best; and two alike
     # representations are not better than two different ones.
-    if evaluation in ("health", "cka"):
+    if evaluation in ("health", "cka", "intrinsic-dimension"):
         return None
     return higher if metric == primary else True if form_of(metric) == "share" else None
 
