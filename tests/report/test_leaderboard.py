@@ -72,6 +72,13 @@ def test_seeds_share_a_row_with_mean_spread_and_interval(tmp_path: Path) -> None
     assert accuracy.interval == pytest.approx(tuple(expected))
 
 
+def test_the_interval_of_a_share_ends_at_all_of_it(tmp_path: Path) -> None:
+    table = board([run(tmp_path, "a", 0.95), run(tmp_path, "b", 0.99, seed=1)]).table()
+    low, high = numbers(table)[1].interval or (0.0, 0.0)
+    assert high == 1.0
+    assert low == pytest.approx(stats.ttest_1samp([0.95, 0.99], 0).confidence_interval().low)
+
+
 def test_how_a_run_was_watched_makes_no_other_row(tmp_path: Path) -> None:
     watched = {"training": {**CONFIG["training"], "seed": 1, "tensorboard": False, "health_every": 0}}
     table = board([run(tmp_path, "a", 0.8), run(tmp_path, "b", 0.9, config=watched)]).table()

@@ -15,7 +15,7 @@ from phispace.evaluation.compare import difference, mean_of
 from phispace.metrics.intervals import UNDEFINED
 from phispace.metrics.seeds import Estimate, difference_over_seeds, holm, mean_over_seeds
 from phispace.report.entrants import Entrant, Score
-from phispace.report.scores import evaluation_title, is_higher_better, number_of
+from phispace.report.scores import evaluation_title, form_of, is_higher_better, number_of
 from phispace.run import Run
 
 NAN = float("nan")
@@ -60,6 +60,8 @@ def measure(entrant: Entrant, score: Score) -> Measured:
         return Measured(values[0], number.interval, None, runs, values, basis, notes)
     estimate = _mean(entrant, score, values)
     interval = estimate.interval if math.isfinite(estimate.interval[0]) else None
+    if interval and form_of(score.metric) == "share":  # t intervals of few seeds reach beyond what a share can be
+        interval = max(interval[0], 0.0), min(interval[1], 1.0)
     basis = "seeds and items" if estimate.n else "seeds"
     spread = statistics.stdev(values)
     return Measured(statistics.fmean(values), interval, spread, runs, values, basis, notes)
