@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 from phispace.evaluation.base import EvaluationConfig
 from phispace.evaluation.probe import Outcome, Probe
 from phispace.evaluation.protocol import Parts
+from phispace.metrics.directions import unit_vectors
 from phispace.metrics.knn import Metric, inverse_distance, nearest, vote
 
 _LITERATURE_K = 200
@@ -142,17 +143,10 @@ class KNN(Probe):
 
 
 def _one_direction(x: np.ndarray) -> bool:
-    first = _unit(x[:1])
+    first = unit_vectors(x[:1])
     # Block by block: in most stores the first one answers.
     blocks = (x[start : start + _ROWS] for start in range(0, len(x), _ROWS))
-    return all(np.abs(_unit(block) - first).max() <= _EQUAL for block in blocks)
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    largest = np.abs(x).max(axis=1, keepdims=True)
-    x = x / np.where(largest > 0, largest, 1)
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return x / np.where(length > 0, length, 1)
+    return all(np.abs(unit_vectors(block) - first).max() <= _EQUAL for block in blocks)
 
 
 def _about_ties(similarity: np.ndarray, k: int) -> list[str]:

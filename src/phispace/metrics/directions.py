@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_ROWS = 8192
+_ROWS = 4096
 
 
 def unit_vectors(x: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from phispace.errors import InputError
 from phispace.metrics.arrays import as_labels, as_matrix
+from phispace.metrics.directions import unit_vectors
 from phispace.metrics.largest import largest
 
 if TYPE_CHECKING:
@@ -94,17 +95,11 @@ class _Prepared:
         """float32 copies of the vectors, block by block: of many pixels a temporary copy is large."""
         import torch
 
+        if self.centre is None:
+            return torch.from_numpy(unit_vectors(x))
         ready = np.empty(x.shape, np.float32)
         for start in range(0, len(x), _ROWS):
-            rows = x[start : start + _ROWS]
-            if self.centre is not None:
-                ready[start : start + _ROWS] = rows - self.centre.astype(x.dtype)
-                continue
-            # Divided by the largest value first: squares of very small or large values would leave float32's range.
-            largest = np.abs(rows).max(axis=1, keepdims=True)
-            rows = rows / np.where(largest > 0, largest, 1)
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            ready[start : start + _ROWS] = rows / np.where(length > 0, length, 1)
+            ready[start : start + _ROWS] = x[start : start + _ROWS] - self.centre.astype(x.dtype)
         return torch.from_numpy(ready)
 
     def rough(self, block: Tensor) -> Tensor:
