@@ -9,7 +9,7 @@ Sources: Kornblith et al., ICML 2019 (arXiv 1905.00414); debiased and in minibat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -17,16 +17,14 @@ from pydantic import Field
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import shown_split
+from phispace.evaluation.protocol import ShownSplit, shown_split
 from phispace.evaluation.similarity import MEASURES, similarities
 
 
 class CKAConfig(EvaluationConfig):
     """Options of the comparison with other representations."""
 
-    split: Literal["auto", "train", "val", "test", "unlabelled"] = Field(
-        "auto", description="part to look at; auto = test, else val, else train, else unlabelled"
-    )
+    split: ShownSplit = "auto"
     max_items: int = Field(2000, ge=4, description="items of all measures but cka, drawn at random")
     batch_size: int = Field(1000, ge=4, description="items of a minibatch of cka, which looks at all items")
     k: int = Field(10, ge=1, description="neighbours of mutual_knn")

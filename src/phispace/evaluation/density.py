@@ -17,10 +17,9 @@ from pydantic import Field
 from phispace.embeddings.store import Embeddings
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
 from phispace.evaluation.clusters import NOISE, describe_clusters, score_clusters
-from phispace.evaluation.protocol import Part
+from phispace.evaluation.protocol import at_most
 from phispace.evaluation.scored import scored_part, undefined
 from phispace.metrics.clustering import adjusted_rand_index
-from phispace.metrics.separation import sample_items
 from phispace.randomness import key, rng
 
 NAN = float("nan")
@@ -57,10 +56,8 @@ class DensityClustering(Evaluation):
     def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
         self.check_needs(embeddings)
         split, part, caveats = scored_part(embeddings, self.config.split)
-        if len(part) > self.config.max_items:
-            drawn = sample_items(len(part), self.config.max_items, rng(seed, "density items"))
-            caveats.append(f"Of {len(drawn):,} items drawn from {len(part):,}.")
-            part = Part(part.x[drawn], part.y[drawn], part.ids[drawn])
+        part, fewer = at_most(part, self.config.max_items, rng(seed, "density items"))
+        caveats += fewer
         smallest = self.config.min_cluster_size or max(_SMALLEST, round(0.005 * len(part)))
         reason = undefined(part)
         if reason is None and len(part) < max(2 * smallest, self.config.min_samples + 1):

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from phispace.embeddings.store import Embeddings
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import Part, by_id
+from phispace.evaluation.protocol import Part, mean_of
 from phispace.evaluation.scored import scored_part, undefined
 from phispace.metrics.directions import unit_vectors
 from phispace.metrics.intervals import Interval, mean_interval
@@ -93,10 +93,9 @@ class EpisodesEvaluation(Evaluation):
         """What is subtracted before vectors are scaled: train's mean, of labelled and unlabelled items."""
         if not self.config.centre:
             return np.zeros(part.x.shape[1], np.float32), []
-        train = by_id(embeddings, "train").x
-        if not len(train):
+        if not (embeddings.splits == "train").any():
             return np.zeros(part.x.shape[1], np.float32), ["There is no train part: the vectors are not centred."]
-        return train.mean(0, dtype=np.float64).astype(np.float32), []
+        return mean_of(embeddings, "train"), []
 
     def _episodes(
         self, x: Mapping[str, np.ndarray], y: np.ndarray, shots: int, draws: np.random.Generator

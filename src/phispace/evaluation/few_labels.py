@@ -29,7 +29,7 @@ from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
 from phispace.evaluation.draws import drawn, labels_a_class, places_in_class
 from phispace.evaluation.few_label_classifiers import Centroid, Classifier, Linear, Propagation
 from phispace.evaluation.items import Items
-from phispace.evaluation.protocol import Parts, labelled_parts
+from phispace.evaluation.protocol import Parts, labelled_parts, mean_of
 from phispace.metrics.directions import unit_vectors
 from phispace.metrics.intervals import mean_interval
 
@@ -155,7 +155,7 @@ class FewLabels(Evaluation):
         self, embeddings: Embeddings, parts: Parts, known: np.ndarray, y: np.ndarray, tasks: Sequence[Task]
     ) -> tuple[dict[str, list[np.ndarray | None]], list[str]]:
         """For each classifier and task which test items are right, bool (n,), or None where it was not fitted."""
-        mean = _mean_of(embeddings, "train")
+        mean = mean_of(embeddings, "train")
         test = unit_vectors(parts.test.x - mean)
         true = np.where(np.isin(parts.test.y, known), np.searchsorted(known, parts.test.y), len(known))
         right: dict[str, list[np.ndarray | None]] = {}
@@ -195,19 +195,6 @@ class FewLabels(Evaluation):
             if found:
                 values[f"{name}_{_SHOWN[-1]}"] = np.mean(found, axis=0)
         return Items(parts.test.ids, values, {"label": np.array(parts.classes)[parts.test.y]}) if values else None
-
-
-def _mean_of(embeddings: Embeddings, split: str) -> np.ndarray:
-    """Mean of the vectors of a split, labelled or not, float32 (D,)."""
-    total, count = np.zeros(embeddings.dim), 0
-    rows = np.flatnonzero(embeddings.splits == split)
-    # In an order that does not depend on that of the store's rows.
-    rows = rows[np.argsort(embeddings.ids[rows], kind="stable")]
-    for start in range(0, len(rows), 8192):
-        block = np.asarray(embeddings.vectors[rows[start : start + 8192]], np.float64)
-        total += block.sum(0)
-        count += len(block)
-    return (total / count).astype(np.float32)
 
 
 def _curve(tasks: Sequence[Task], right: Sequence[np.ndarray | None], n_classes: int) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from pydantic import Field
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import Part, by_id, paired, shown_split
+from phispace.evaluation.protocol import Part, at_most, by_id, paired, shown_split
 from phispace.metrics.collapse import judge
 from phispace.metrics.powerlaw import FIRST, LAST, PowerLaw, fit_power_law
 from phispace.metrics.spectrum import (
@@ -69,11 +69,7 @@ class Health(Evaluation):
             raise InputError(
                 f"The health check needs at least 2 items; the part {split!r} of this store has {len(part)}."
             )
-        caveats = []
-        if len(part) > self.config.max_items:
-            drawn = np.sort(rng(seed, "health items").choice(len(part), self.config.max_items, replace=False))
-            caveats.append(f"Of {len(drawn):,} items drawn from {len(part):,}.")
-            part = Part(part.x[drawn], part.y[drawn], part.ids[drawn])
+        part, caveats = at_most(part, self.config.max_items, rng(seed, "health items"))
         x = part.x
         deviation, values = per_dimension_std(x), singular_values(x)
         centred = singular_values(x, centre=True)

@@ -6,14 +6,14 @@ No label is used. Definitions: `phispace.metrics.intrinsic_dimension`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from phispace.embeddings.store import Embeddings
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import by_id, shown_split
+from phispace.evaluation.protocol import ShownSplit, at_most, by_id, shown_split
 from phispace.metrics.intervals import bootstrap
 from phispace.metrics.intrinsic_dimension import (
     LEAST_ITEMS,
@@ -22,19 +22,17 @@ from phispace.metrics.intrinsic_dimension import (
     neighbour_distances,
     two_nn_of_ratios,
 )
-from phispace.metrics.separation import sample_items
 from phispace.randomness import rng
 
 NAN = float("nan")
+EQUALLY_FAR = "Undefined: the nearest neighbours of every item are equally far, which no dimension explains."
 _REPEATS = 200
 
 
 class IntrinsicDimensionConfig(EvaluationConfig):
     """Options of the intrinsic dimension."""
 
-    split: Literal["auto", "train", "val", "test", "unlabelled"] = Field(
-        "auto", description="part to look at; auto = test, else val, else train, else unlabelled"
-    )
+    split: ShownSplit = "auto"
     max_items: int = Field(
         5000, ge=20, description="at most so many items, drawn at random; estimates rise with their number"
     )
@@ -65,14 +63,8 @@ class IntrinsicDimension(Evaluation):
         self.check_needs(embeddings)
         config = self.config
         split = shown_split(embeddings, config.split)
-        part = by_id(embeddings, split)
-        chosen = sample_items(len(part), config.max_items, rng(seed, "intrinsic dimension items"))
-        x, caveats = distinct(part.x[chosen]), []
-        if len(chosen) < len(part):
-            caveats.append(f"Of {len(chosen):,} items drawn from {len(part):,}.")
-        if len(x) < len(chosen):
-            caveats.append(f"{len(chosen) - len(x):,} vectors are equal to an earlier one and are left out.")
-        metrics = {"two_nn": NAN, "mle": NAN, "ambient": float(part.x.shape[1])}
+        x, caveats = distinct_vectors(embeddings, split, config.max_items, rng(seed, "intrinsic dimension items"))
+        metrics = {"two_nn": NAN, "mle": NAN, "ambient": float(x.shape[1])}
         interval: dict[str, tuple[float, float]] = {}
         details: dict[str, Any] = {"split": split, "neighbours": None}
         last = min(config.last, len(x) - 1)
@@ -88,9 +80,7 @@ class IntrinsicDimension(Evaluation):
         metrics["mle"] = levina_bickel_of_distances(distance, config.first, last)
         details["neighbours"] = [config.first, last]
         if not np.isfinite(list(metrics.values())).all():
-            caveats.append(
-                "Undefined: the nearest neighbours of every item are equally far, which no dimension explains."
-            )
+            caveats.append(EQUALLY_FAR)
         if np.isfinite(metrics["two_nn"]):
             low, high = bootstrap(
                 lambda drawn: two_nn_of_ratios(ratios[drawn], config.discard),
@@ -100,3 +90,14 @@ class IntrinsicDimension(Evaluation):
             )
             interval["two_nn"] = (min(low, metrics["two_nn"]), max(high, metrics["two_nn"]))
         return Scores(metrics, interval, {split: len(x)}, caveats, details)
+
+
+def distinct_vectors(
+    embeddings: Embeddings, split: str, most: int, draws: np.random.Generator
+) -> tuple[np.ndarray, list[str]]:
+    """The vectors of at most so many items of a split without repetitions, as `distinct` gives them, and caveats."""
+    part, caveats = at_most(by_id(embeddings, split), most, draws)
+    x = distinct(part.x)
+    if len(x) < len(part):
+        caveats.append(f"{len(part) - len(x):,} vectors are equal to an earlier one and are left out.")
+    return x, caveats

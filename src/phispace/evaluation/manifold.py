@@ -16,16 +16,16 @@ for clusters. Source of the prior: Bengio, Courville and Vincent, IEEE TPAMI 201
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from phispace.embeddings.store import Embeddings
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import by_id, shown_split
-from phispace.metrics.intrinsic_dimension import LEAST_ITEMS, distinct, two_nn
-from phispace.metrics.separation import sample_items
+from phispace.evaluation.intrinsic_dimension import EQUALLY_FAR, distinct_vectors
+from phispace.evaluation.protocol import ShownSplit, shown_split
+from phispace.metrics.intrinsic_dimension import LEAST_ITEMS, two_nn
 from phispace.metrics.spectrum import participation_ratio
 from phispace.randomness import rng
 
@@ -35,9 +35,7 @@ NAN = float("nan")
 class ManifoldConfig(EvaluationConfig):
     """Options of the manifold evaluation."""
 
-    split: Literal["auto", "train", "val", "test", "unlabelled"] = Field(
-        "auto", description="part to look at; auto = test, else val, else train, else unlabelled"
-    )
+    split: ShownSplit = "auto"
     max_items: int = Field(2000, ge=20, description="at most so many items, drawn at random, and as many of noise")
 
 
@@ -56,13 +54,7 @@ class Manifold(Evaluation):
     def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
         self.check_needs(embeddings)
         split = shown_split(embeddings, self.config.split)
-        part = by_id(embeddings, split)
-        chosen = sample_items(len(part), self.config.max_items, rng(seed, "manifold items"))
-        x, caveats = distinct(part.x[chosen]), []
-        if len(chosen) < len(part):
-            caveats.append(f"Of {len(chosen):,} items drawn from {len(part):,}.")
-        if len(x) < len(chosen):
-            caveats.append(f"{len(chosen) - len(x):,} vectors are equal to an earlier one and are left out.")
+        x, caveats = distinct_vectors(embeddings, split, self.config.max_items, rng(seed, "manifold items"))
         n, dim = x.shape
         names = (
             "concentration",
@@ -86,9 +78,7 @@ class Manifold(Evaluation):
         metrics["concentration"] = 1 - metrics["intrinsic"] / metrics["noise_intrinsic"]
         metrics["curvature"] = 1 - metrics["intrinsic"] / metrics["gaussian_intrinsic"]
         if np.isnan(list(metrics.values())).any():
-            caveats.append(
-                "Undefined: the nearest neighbours of every item are equally far, which no dimension explains."
-            )
+            caveats.append(EQUALLY_FAR)
         return Scores(metrics, {}, {split: n}, caveats, {"split": split})
 
 

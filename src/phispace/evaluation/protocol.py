@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from phispace.embeddings.store import UNKNOWN, Embeddings
 from phispace.errors import InputError
 from phispace.metrics.holdout import hold_out_val
+from phispace.metrics.separation import sample_items
 
 _UNEVEN = 1.5  # largest over smallest class above which plain accuracy misleads
+
+ShownSplit = Annotated[
+    Literal["auto", "train", "val", "test", "unlabelled"],
+    Field(description="part to look at; auto = test, else val, else train, else unlabelled"),
+]
+"""The option of evaluations without labels, for `shown_split`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,10 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def take(self, index: np.ndarray) -> Part:
+        """The items at these positions, or where a mask is true."""
+        return Part(self.x[index], self.y[index], self.ids[index])
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,19 @@ def by_id(embeddings: Embeddings, *splits: str, labelled: bool = False) -> Part:
     return Part(np.asarray(embeddings.vectors[index], np.float32), embeddings.labels[index], embeddings.ids[index])
 
 
+def mean_of(embeddings: Embeddings, split: str) -> np.ndarray:
+    """Mean of the vectors of a split, labelled or not, float32 (D,); the split has items."""
+    total, count = np.zeros(embeddings.dim), 0
+    rows = np.flatnonzero(embeddings.splits == split)
+    # In an order that does not depend on that of the store's rows.
+    rows = rows[np.argsort(embeddings.ids[rows], kind="stable")]
+    for start in range(0, len(rows), 8192):
+        block = np.asarray(embeddings.vectors[rows[start : start + 8192]], np.float64)
+        total += block.sum(0)
+        count += len(block)
+    return (total / count).astype(np.float32)
+
+
 def paired(part: Part, other: Embeddings) -> tuple[np.ndarray, np.ndarray]:
     """The items of a part that another store of the same images has too, by id.
 
@@ -89,9 +115,14 @@ def in_all(part: Part, stores: Iterable[Embeddings], most: int, draws: np.random
     for store in stores:
         keep &= np.isin(part.ids, store.ids)
     index = np.flatnonzero(keep)
-    if len(index) > most:
-        index = np.sort(draws.choice(index, most, replace=False))
-    return Part(part.x[index], part.y[index], part.ids[index])
+    return part.take(index[sample_items(len(index), most, draws)])
+
+
+def at_most(part: Part, most: int, draws: np.random.Generator) -> tuple[Part, list[str]]:
+    """A part itself; of more than `most` items a random draw in the same order, and a caveat that says so."""
+    if len(part) <= most:
+        return part, []
+    return part.take(sample_items(len(part), most, draws)), [f"Of {most:,} items drawn from {len(part):,}."]
 
 
 def labelled_parts(embeddings: Embeddings) -> Parts:
@@ -105,8 +136,7 @@ def labelled_parts(embeddings: Embeddings) -> Parts:
     train, val, test = (by_id(embeddings, split, labelled=True) for split in ("train", "val", "test"))
     if not len(val) and len(train):
         away = hold_out_val(train.ids, train.y)
-        val = Part(train.x[away], train.y[away], train.ids[away])
-        train = Part(train.x[~away], train.y[~away], train.ids[~away])
+        val, train = train.take(away), train.take(~away)
         if len(val):
             caveats.append(
                 f"There is no labelled val split: a stratified tenth of train ({len(val):,} items, by a hash of their "

@@ -89,7 +89,7 @@ class Robustness(Evaluation):
         train = parts.train
         if len(train) > self.config.train_items:
             drawn = sample_items(len(train), self.config.train_items, rng(seed, "robustness train items"))
-            train = Part(train.x[drawn], train.y[drawn], train.ids[drawn])
+            train = train.take(drawn)
             caveats.append(f"The classifier is fitted on {len(drawn):,} of {len(parts.train):,} training items.")
         n = {"train": len(train), "test": len(test)}
         reason = parts.undefined or _undefined(there, train, test)

@@ -128,7 +128,7 @@ class Smoothness(Evaluation):
         metrics = dict.fromkeys(("path", "path_ends", "path_chance"), NAN)
         mixed = {t: there[f"mix/{t:g}"] for t in self.config.mixes if f"mix/{t:g}" in there}
         known = test.y != UNKNOWN
-        gallery = Part(test.x[known], test.y[known], test.ids[known])
+        gallery = test.take(known)
         with_whom = partners(test.ids)[np.searchsorted(test.ids, part.ids)]
         kept = (part.y != UNKNOWN) & (test.y[with_whom] != UNKNOWN)
         if not mixed or not len(part):

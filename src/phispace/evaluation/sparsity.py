@@ -9,16 +9,15 @@ IEEE TPAMI 2013 (arXiv 1206.5538), section 3.1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from phispace.embeddings.store import Embeddings
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
-from phispace.evaluation.protocol import by_id, shown_split
+from phispace.evaluation.protocol import ShownSplit, at_most, by_id, shown_split
 from phispace.metrics.intervals import bootstrap_mean
-from phispace.metrics.separation import sample_items
 from phispace.metrics.sparsity import hoyer, lifetime_sparseness, population_sparseness
 from phispace.randomness import rng
 
@@ -28,9 +27,7 @@ NAN = float("nan")
 class SparsityConfig(EvaluationConfig):
     """Options of the sparsity evaluation."""
 
-    split: Literal["auto", "train", "val", "test", "unlabelled"] = Field(
-        "auto", description="part to look at; auto = test, else val, else train, else unlabelled"
-    )
+    split: ShownSplit = "auto"
     max_items: int = Field(10_000, ge=2, description="at most so many items, drawn at random")
 
 
@@ -47,11 +44,8 @@ class Sparsity(Evaluation):
     def run(self, embeddings: Embeddings, *, others: Mapping[str, Embeddings] | None = None, seed: int = 0) -> Scores:
         self.check_needs(embeddings)
         split = shown_split(embeddings, self.config.split)
-        part = by_id(embeddings, split)
-        chosen = sample_items(len(part), self.config.max_items, rng(seed, "sparsity items"))
-        x, caveats = part.x[chosen], []
-        if len(chosen) < len(part):
-            caveats.append(f"Of {len(chosen):,} items drawn from {len(part):,}.")
+        part, caveats = at_most(by_id(embeddings, split), self.config.max_items, rng(seed, "sparsity items"))
+        x = part.x
         used = x.any(axis=0)
         silent = int((~used).sum())
         x = x[:, used] if used.any() else x
@@ -75,7 +69,7 @@ class Sparsity(Evaluation):
         if known.sum() > 1:
             interval["hoyer"] = bootstrap_mean(rows[known], rng(seed, "interval", self.name), 200)
         details = {"split": split, "dimensions": embeddings.dim, "used_dimensions": int(used.sum())}
-        return Scores(metrics, interval, {split: len(chosen)}, caveats, details)
+        return Scores(metrics, interval, {split: len(part)}, caveats, details)
 
 
 def _mean(values: np.ndarray) -> float:
