@@ -35,7 +35,7 @@ def procrustes_similarity(x: Any, y: Any) -> float:
     lengths = [float(np.linalg.norm(z)) for z in (x, y)]
     if not len(x) or not all(np.isfinite(length) and length > 0 for length in lengths):
         return float("nan")
-    product = _narrow(x / lengths[0]).T @ _narrow(y / lengths[1])
+    product = narrow(x / lengths[0]).T @ narrow(y / lengths[1])
     return min(float(np.linalg.svd(product, compute_uv=False).sum()), 1.0)
 
 
@@ -44,6 +44,10 @@ def procrustes_distance(x: Any, y: Any) -> float:
     return 2 - 2 * procrustes_similarity(x, y)
 
 
-def _narrow(x: np.ndarray) -> np.ndarray:
-    """x (N, D) turned into at most N dimensions: with x' = QR, X'Y has the singular values of R Y."""
+def narrow(x: np.ndarray) -> np.ndarray:
+    """x (N, D) turned into at most N dimensions: with x' = QR it is R'.
+
+    Inner products of the items stay, and with them linear CKA, the Procrustes similarity (X'Y has the singular values
+    of R Y) and neighbours, by cosine or Euclidean distance.
+    """
     return np.asarray(np.linalg.qr(x.T, mode="r")).T if x.shape[1] > x.shape[0] else x
