@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         write_report,
     )
     from phispace.api.scores import evaluate
+    from phispace.api.similarity import draw_similarities
     from phispace.api.verify import verify
     from phispace.data.imageset import ImageSet
     from phispace.data.loading import load_images
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _PLACES = {
     **dict.fromkeys(("embed", "inspect", "train"), "api.learn"),
     "draw_film": "api.film",
+    "draw_similarities": "api.similarity",
     **dict.fromkeys(
         ("draw_map", "export_encoder", "predict_classes", "search_images", "study", "write_report"),
         "api.results",
@@ -75,6 +77,7 @@ __all__ = [
     "compare",
     "draw_film",
     "draw_map",
+    "draw_similarities",
     "embed",
     "evaluate",
     "export_encoder",

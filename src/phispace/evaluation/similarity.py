@@ -10,7 +10,7 @@ Three measures that ask different things, each 1 for the same representation up 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -71,9 +71,7 @@ def similarities(
     Raises:
         InputError: fewer than two stores, no such measure or part, or fewer than 4 items in common.
     """
-    wrong = sorted(set(measures) - set(MEASURES))
-    if wrong or not measures:
-        raise InputError(f"Measures of similarity are {', '.join(MEASURES)}; got {', '.join(wrong) or 'none'}.")
+    check_measures(measures)
     if len(stores) < 2:
         raise InputError(f"Two stores or more are compared; got {len(stores)}.")
     labels, first = tuple(stores), next(iter(stores.values()))
@@ -100,6 +98,13 @@ def similarities(
     if "procrustes" in measures and any(x.shape[1] >= len(drawn) for x in sample):
         caveats.append("Procrustes is close to 1 for whatever has as many dimensions as items.")
     return Similarities(labels, shown, n, matrices, caveats)
+
+
+def check_measures(measures: Sequence[str]) -> None:
+    """Raise InputError unless these are measures, one at least."""
+    wrong = sorted(set(measures) - set(MEASURES))
+    if wrong or not measures:
+        raise InputError(f"Measures of similarity are {', '.join(MEASURES)}; got {', '.join(wrong) or 'none'}.")
 
 
 def _only(part: Part, ids: np.ndarray) -> Part:

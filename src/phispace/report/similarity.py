@@ -13,8 +13,9 @@ from phispace.report.scores import by_options, short_name
 from phispace.run import Run
 
 Entry = Mapping[str, Any]
-_MEASURES = {
+TITLES = {
     "cka": "Linear CKA, debiased",
+    "cka_biased": "Linear CKA, biased",
     "procrustes": "Procrustes similarity",
     "mutual_knn": "Share of neighbours in common",
 }
@@ -29,7 +30,9 @@ def similarity_section(run: Run, entries: Sequence[Entry], folder: str = "report
         if len(labels) < 2:
             continue
         names = [short_name(s) for s in labels]
-        for measure, title in _MEASURES.items():
+        for measure, title in TITLES.items():
+            if measure == "cka_biased":
+                continue  # beside the debiased one it says nothing more
             table = np.array([[_between(rows, a, b, measure) for b in labels] for a in labels])
             if np.isfinite(table[~np.eye(len(labels), dtype=bool)]).any():
                 path = heat(table, names, names, run.path / folder / f"similarity-{measure}.png", title=title)

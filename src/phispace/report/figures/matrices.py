@@ -87,6 +87,7 @@ def heat(
     label: str = "",
     bounds: tuple[float, float] = (0.0, 1.0),
     decimals: int = 2,
+    most: int = 20,
 ) -> Path:
     """Any table of similarities (linear CKA of layers or checkpoints), numbers inside while they can be read.
 
@@ -94,6 +95,7 @@ def heat(
         values: (R, C); `nan` stays empty.
         label: what the colour stands for.
         bounds: what the ends of the colour scale stand for.
+        most: characters of a name; longer ones are cut.
 
     Raises:
         InputError: shapes that do not fit.
@@ -110,9 +112,9 @@ def heat(
         every = max(1, -(-len(columns) // 20))
         slanted = max((len(str(c)) for c in columns), default=0) > 4
         turn: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-        axes.set_xticks(range(0, len(columns), every), [short(c, 18) for c in columns][::every], **turn)
+        axes.set_xticks(range(0, len(columns), every), [short(c, most - 2) for c in columns][::every], **turn)
         every = max(1, -(-len(rows) // 24))
-        axes.set_yticks(range(0, len(rows), every), [short(r, 20) for r in rows][::every])
+        axes.set_yticks(range(0, len(rows), every), [short(r, most) for r in rows][::every])
         axes.tick_params(length=0, labelcolor=theme.ink)
         if table.size <= 200:
             for i, j in np.ndindex(*table.shape):
