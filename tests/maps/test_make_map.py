@@ -94,6 +94,11 @@ def test_maps_survive_storage_and_damage_is_seen(tmp_path: Path) -> None:
     assert again.quality == made.quality
     assert again.info == made.info
     assert again.classes == made.classes
+    text = path.with_suffix(".json").read_text()
+    path.with_suffix(".json").write_text(text.replace('"quality"', '"qualities"'))
+    with pytest.raises(DataError, match="cannot be read as a map"):
+        Map.open(path)
+    path.with_suffix(".json").write_text(text)
     data = bytearray(path.read_bytes())
     data[200] ^= 1
     path.write_bytes(bytes(data))

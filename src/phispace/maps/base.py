@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from phispace import storage
 from phispace.embeddings.store import Embeddings
 from phispace.errors import DataError, InputError
+from phispace.maps.files import number, open_positions, save_positions
 from phispace.maps.quality import measure
 from phispace.progress import SILENT, Progress
 
@@ -49,18 +49,8 @@ class Map:
 
     def save(self, path: Path | str) -> Path:
         """Write `path` (.npz of xy, ids, labels) and beside it `path`.json with the rest and the sha256."""
-        path = Path(path).with_suffix(".npz")
-        with storage.atomic_open(path) as stream:
-            np.savez(stream, xy=self.xy, ids=self.ids.astype(str), labels=self.labels, allow_pickle=False)
-        body = {
-            "method": self.method,
-            "classes": list(self.classes),
-            "quality": self.quality,
-            "info": self.info,
-            "sha256": storage.sha256_file(path),
-        }
-        storage.write_json(path.with_suffix(".json"), body)
-        return path
+        body = {"method": self.method, "classes": list(self.classes), "quality": self.quality, "info": self.info}
+        return save_positions(path, self.xy, self.ids, self.labels, body)
 
     @classmethod
     def open(cls, path: Path | str) -> Map:
@@ -69,16 +59,12 @@ class Map:
         Raises:
             DataError: missing, damaged or changed.
         """
-        path = Path(path).with_suffix(".npz")
-        body = storage.read_json(path.with_suffix(".json"))
-        storage.check_sha256(path, str(body.get("sha256")))
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                xy, ids, labels = arrays["xy"], arrays["ids"], arrays["labels"]
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{path} cannot be read as a map: {error}") from error
-        quality = {k: float("nan") if v is None else float(v) for k, v in body["quality"].items()}
-        return cls(xy, ids, labels, tuple(body["classes"]), body["method"], quality, body["info"])
+
+        def build(xy: np.ndarray, ids: np.ndarray, labels: np.ndarray, body: dict[str, Any]) -> Map:
+            quality = {name: number(value) for name, value in body["quality"].items()}
+            return cls(xy, ids, labels, tuple(body["classes"]), body["method"], quality, body["info"])
+
+        return open_positions(path, "map", build)
 
 
 class Projection:

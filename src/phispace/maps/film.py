@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from phispace import storage
 from phispace.errors import DataError
 from phispace.maps.base import Map
+from phispace.maps.files import number, open_positions, save_positions
 from phispace.maps.quality import MEASURES
 
 DISPLACEMENT_BAR = 0.25
@@ -134,9 +134,6 @@ class Film:
 
     def save(self, path: Path | str) -> Path:
         """Write `path`.npz (xy, ids, labels) and beside it `path`.json with the rest and the sha256."""
-        path = Path(path).with_suffix(".npz")
-        with storage.atomic_open(path) as stream:
-            np.savez_compressed(stream, xy=self.xy, ids=self.ids.astype(str), labels=self.labels, allow_pickle=False)
         body = {
             "strategy": self.strategy,
             "classes": list(self.classes),
@@ -145,10 +142,8 @@ class Film:
             "badges": [self.badges(t) for t in range(len(self))],
             "summary": self.summary(),
             "info": self.info,
-            "sha256": storage.sha256_file(path),
         }
-        storage.write_json(path.with_suffix(".json"), body)
-        return path
+        return save_positions(path, self.xy, self.ids, self.labels, body)
 
     @classmethod
     def open(cls, path: Path | str) -> Film:
@@ -157,23 +152,19 @@ class Film:
         Raises:
             DataError: missing, damaged or changed.
         """
-        path = Path(path).with_suffix(".npz")
-        body = storage.read_json(path.with_suffix(".json"))
-        storage.check_sha256(path, str(body.get("sha256")))
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                xy, ids, labels = arrays["xy"], arrays["ids"], arrays["labels"]
+
+        def build(xy: np.ndarray, ids: np.ndarray, labels: np.ndarray, body: dict[str, Any]) -> Film:
             captions = tuple(Caption(**caption) for caption in body["captions"])
-            table = tuple({k: float("nan") if v is None else float(v) for k, v in row.items()} for row in body["table"])
+            table = tuple({name: number(value) for name, value in row.items()} for row in body["table"])
             film = cls(xy, ids, labels, tuple(body["classes"]), captions, table, body["strategy"], body["info"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path} cannot be read as a film: {error}") from error
-        if xy.shape != (len(captions), len(ids), 2) or len(table) != len(captions) or labels.shape != ids.shape:
-            raise DataError(
-                f"{path} holds positions {xy.shape} for {len(ids)} items and {len(captions)} captions; "
-                f"({len(captions)}, {len(ids)}, 2) is expected."
-            )
-        return film
+            if xy.shape != (len(captions), len(ids), 2) or len(table) != len(captions) or labels.shape != ids.shape:
+                raise DataError(
+                    f"{path} holds positions {xy.shape} for {len(ids)} items and {len(captions)} captions; "
+                    f"({len(captions)}, {len(ids)}, 2) is expected."
+                )
+            return film
+
+        return open_positions(path, "film", build)
 
 
 def judge(row: Mapping[str, float]) -> list[str]:
