@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.decomposition import PCA
 from small_run import digits
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 from typer.testing import CliRunner
@@ -18,10 +19,12 @@ from typer.testing import CliRunner
 from phispace import cli
 from phispace.api.decode import reconstruct
 from phispace.api.learn import train
-from phispace.api.reconstruction import decode_with, load_decoding, pixels_of, reconstruction_scores
+from phispace.api.reconstruction import EVALUATION, decode_with, load_decoding, pixels_of, reconstruction_scores
+from phispace.data.corruptions import corrupt
 from phispace.data.imageset import ImageSet
 from phispace.errors import InputError, PhispaceError
 from phispace.evaluation.items import Items
+from phispace.evaluation.priors import PRIORS
 from phispace.maps.reconstructions import draw_reconstructions
 from phispace.run import Run
 
@@ -76,8 +79,6 @@ def test_scores_are_their_formulas_over_the_test_images(runs, images):
 
 
 def test_baselines_are_the_mean_image_and_as_many_components(runs, images):
-    from sklearn.decomposition import PCA
-
     rows = reconstruction_scores(runs["autoencoder"], images)
     train_, test = (pixels_of(images, images.where(s)).reshape(-1, 64).astype(np.float64) for s in ("train", "test"))
     expected = float(((train_.mean(0) - test) ** 2).mean())
@@ -92,6 +93,41 @@ def test_baselines_are_the_mean_image_and_as_many_components(runs, images):
         own = reconstruction_scores(runs[name], images, baselines=False)
         assert len(own) == 1
         assert own[0]["metrics"]["mse"] < 0.9 * of(rows, "mean-image")["metrics"]["mse"]
+
+
+def test_noise_removed_is_its_formula_and_has_its_controls(runs, images, monkeypatch):
+    run = runs["autoencoder"]
+    rows = reconstruction_scores(run, images)
+    at = images.where("test")
+    noisy = corrupt(images.images[at], images.ids[at], "gaussian-noise", 3)
+    x, beside = (b.transpose(0, 3, 1, 2).astype(np.float64) / 255 for b in (images.images[at], noisy))
+    norms = ((beside - x) ** 2).sum()
+    decode = decode_with(load_decoding(run))
+    moved = decode(beside.astype(np.float32)).astype(np.float64) - decode(x.astype(np.float32))
+    own = of(rows, "features @ best")
+    assert own["metrics"]["noise_removed"] == pytest.approx(1 - (moved**2).sum() / norms, abs=1e-5)
+    low, high = own["interval"]["noise_removed"]
+    assert low < own["metrics"]["noise_removed"] < high < low + 0.1
+    assert of(rows, "mean-image")["metrics"]["noise_removed"] == 1, "a constant takes all away, and has a large error"
+    components = PCA(6).fit(images.images[images.where("train")].reshape(-1, 64) / 255.0).components_
+    through = (((beside - x).reshape(len(x), 64) @ components.T) ** 2).sum()  # before the cut to [0, 1], which is small
+    assert of(rows, "pca")["metrics"]["noise_removed"] == pytest.approx(1 - through / norms, abs=0.02)
+    # the controls of the scorecard, through the whole of it
+    prior = next(p for p in PRIORS if p.evaluation == EVALUATION)
+    for name, change, expected in (("low", lambda x: x, 0), ("high", lambda x: torch.full_like(x, 0.5), 1)):
+        monkeypatch.setattr(type(load_decoding(run)), "reconstruct", lambda _self, x, change=change: change(x))
+        row = reconstruction_scores(run, images, baselines=False)[0]
+        assert prior.position(row) == pytest.approx(expected, abs=1e-6), name
+        assert row["interval"]["noise_removed"] == pytest.approx((expected, expected), abs=1e-6)
+
+
+def test_reconstructions_that_are_not_finite_are_told(runs, images, monkeypatch):
+    kind = type(load_decoding(runs["autoencoder"]))
+    monkeypatch.setattr(kind, "reconstruct", lambda _self, x: torch.cat([x[:2] * torch.nan, x[2:] * 0.5]))
+    row = reconstruction_scores(runs["autoencoder"], images, baselines=False)[0]
+    assert "2 reconstructions are not finite" in row["caveats"][0]
+    assert row["metrics"]["noise_removed"] is None
+    assert np.isfinite(row["metrics"]["mse"])
 
 
 def test_one_figure_over_several_runs(runs, images, tmp_path):
@@ -116,7 +152,8 @@ def test_the_command(runs, images, tmp_path):
     found = json.loads(done.stdout)
     assert out.stat().st_size > 1000
     rows = found["scores"]["autoencoder"]
-    assert rows[0]["options"] == {"split": "test", "images": "few"}
+    assert rows[0]["options"] == {"split": "test"}
+    assert rows[0]["images"]["name"] == "few", "as of other scores on images that the run was not trained on"
     text = CliRunner().invoke(cli.app, [*arguments, "--out", str(out)]).stdout
     for word in ("reconstruction.mse", "reconstruction.psnr", "reconstruction.ssim", "mean-image", "Figure:"):
         assert word in text

@@ -9,7 +9,7 @@ from scipy import ndimage
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from phispace.errors import InputError
-from phispace.metrics.reconstruction import psnr, psnr_of, squared_error, ssim
+from phispace.metrics.reconstruction import noise_norms, noise_removed, psnr, psnr_of, squared_error, ssim
 
 
 def pictures(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -90,3 +90,43 @@ def test_other_shapes_are_refused():
         ssim(x, x[:2])
     with pytest.raises(InputError, match=r"\(N, C, H, W\) alike"):
         squared_error(x[0], x[0])
+
+
+def projection(k: int, shape: tuple[int, ...], seed: int = 0):
+    """Images -> their orthogonal projections onto k random directions of their D values."""
+    d = int(np.prod(shape[1:]))
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, k)))
+    return lambda x: (x.reshape(len(x), -1) @ q @ q.T).reshape(x.shape)
+
+
+@pytest.mark.parametrize(("k", "d"), [(1, 64), (16, 64), (63, 64), (64, 64)])
+def test_a_projection_onto_k_of_d_dimensions_removes_what_lies_across(k, d):
+    rng = np.random.default_rng(1)
+    x = rng.random((3000, 1, 8, 8))
+    noisy = x + 0.08 * rng.standard_normal(x.shape)
+    decode = projection(k, x.shape)
+    noise, passed = noise_norms(x, noisy, decode(x), decode(noisy))
+    # each norm is a sum of 3000 k squares: its relative deviation is sqrt(2 / (3000 k))
+    assert noise_removed(noise, passed) == pytest.approx(1 - k / d, abs=5 * (k / d) * np.sqrt(2 / (3000 * k)) + 1e-9)
+
+
+def test_noise_norms_are_of_the_noise_that_is_there():
+    x, clipped = pictures((4, 3, 8, 8))
+    decode = projection(20, x.shape)
+    noise, passed = noise_norms(x, clipped, decode(x), decode(clipped))
+    flat = (clipped.astype(np.float64) - x).reshape(4, -1)
+    np.testing.assert_allclose(noise, (flat**2).sum(1), rtol=1e-9)
+    np.testing.assert_allclose(passed, (decode(flat[:, :, None, None])[:, :, 0, 0] ** 2).sum(1), rtol=1e-5)
+    assert noise_removed(noise, passed) == pytest.approx(1 - passed.sum() / noise.sum())
+
+
+def test_identity_constant_and_amplified_noise():
+    x, noisy = pictures((6, 1, 8, 8))
+    assert noise_removed(*noise_norms(x, noisy, x, noisy)) == 0
+    assert noise_removed(*noise_norms(x, noisy, np.zeros_like(x), np.zeros_like(x))) == 1
+    assert noise_removed(*noise_norms(x, noisy, 2 * x, 2 * noisy)) == pytest.approx(-3, rel=1e-6)
+    assert np.isnan(noise_removed(*noise_norms(x, x, x, x))), "without noise there is no share of it"
+    assert np.isnan(noise_removed([], []))
+    assert np.isnan(noise_removed(*noise_norms(x, noisy, x, np.full_like(x, np.nan))))
+    with pytest.raises(InputError, match="alike"):
+        noise_norms(x, noisy[:3], x, noisy)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from phispace.api.reconstruction import EVALUATION as RECONSTRUCTION
 from phispace.errors import InputError
 from phispace.evaluation.priors import PRIORS
 from phispace.registry import registry
@@ -52,7 +53,7 @@ def parts(rows: list[dict[str, Any]], tmp_path: Path) -> tuple[Figure, Table]:
 
 
 def test_every_prior_names_a_score_that_exists() -> None:
-    names = registry("evaluations").names()
+    names = [*registry("evaluations").names(), RECONSTRUCTION]  # of runs with a decoder, no evaluation of a store
     assert all(p.evaluation in names for p in PRIORS)
     assert len({p.title for p in PRIORS}) == len(PRIORS)
 
@@ -102,6 +103,22 @@ def test_the_later_of_two_alike_counts(tmp_path: Path) -> None:
     _, table = parts(rows, tmp_path)
     cells = next(row for row in table.rows if "Hierarchy" in row.label).cells
     assert cells[1].value == 0.6  # type: ignore[union-attr]
+
+
+def test_a_decoder_and_its_rivals_are_on_the_card(tmp_path: Path) -> None:
+    shares = {"features @ best": 0.9, "pca": 0.7, "mean-image": 1.0}
+    decoded = [entry("reconstruction", store, {"mse": 0.01, "noise_removed": r}) for store, r in shares.items()]
+    figure, table = parts([*entries(), *decoded], tmp_path)
+    assert [c.title for c in table.columns][-1] == "low control"
+    assert not any("mean" in c.title for c in table.columns), "the high control itself is no representation"
+    row = next(row for row in table.rows if row.label == "Back to the manifold")
+    told = dict(zip([c.title for c in table.columns], row.cells, strict=True))
+    assert told["features @ best"].value == 0.9  # type: ignore[union-attr]
+    assert told["PCA of the pixels"].value == 0.7  # type: ignore[union-attr]
+    assert "reconstruction, which needs a decoder, was not run" in told["raw pixels"].reason  # type: ignore[union-attr]
+    assert "Back to the manifold: features @ best 0.900" in figure.alt
+    without, _ = parts(entries(), tmp_path)
+    assert "back to the manifold (reconstruction, needs a decoder)" in without.caption
 
 
 def test_nothing_measured_gives_nothing(tmp_path: Path) -> None:

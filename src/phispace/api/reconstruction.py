@@ -1,5 +1,8 @@
 """How near a run's reconstructions are to the images: rows of scores.json, evaluation `reconstruction`.
 
+And whether images beside the manifold are thrown back onto it: `noise_removed` is the share of Gaussian noise n that
+the reconstruction does not let through, 1 - Σ‖g(φ(x + n)) - g(φ(x))‖² / Σ‖n‖².
+
 Beside the run stand two baselines on the same images: the mean training image, and as many principal components of the
 training images as the code has values (a k-sparse one has k), which is the best linear code there is.
 """
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from phispace.evaluation.base import Scores
 
 EVALUATION = "reconstruction"
+NOISE = "corrupt/gaussian-noise/3"
+"""The variant of the images (see `phispace.data.variants`) that lies off the manifold: deviation 0.08 of the range."""
 _BATCH = 250
 _FIT_VALUES = 100_000_000  # pixel values that the principal components are fitted on: 400 MB of floats
 
@@ -76,13 +81,14 @@ def reconstruction_scores(
     """Score a run's reconstructions and keep the rows in its scores.json; images stream through in batches.
 
     Args:
-        images: others than the run was trained on.
+        images: others than the run was trained on; their rows say so under `images`.
         split: of the images that are scored; the baselines are fitted on train.
-        seed: of the intervals' bootstrap.
+        seed: of the noise, which is drawn by image id, and of the intervals' bootstrap.
 
     Returns:
         rows with `mse` (mean over an image's values, in units of the range 0 to 1), `psnr` (decibels) and `ssim`, each
-        the mean over images with its 95 % interval; the run's own first, then `pca` and `mean-image`.
+        the mean over images, and `noise_removed` (share of the noise `NOISE` over all images), with 95 % intervals over
+        the images; the run's own first, then `pca` and `mean-image`.
 
     Raises:
         InputError: a run without a decoder, images of another size, or none in the split.
@@ -104,12 +110,13 @@ def reconstruction_scores(
     if baselines:
         decoders |= _linear(found, _values_of(method.encoder), progress)
     own = found.fingerprint == run.record.get("images", {}).get("fingerprint")
-    options = {"split": split} if own else {"split": split, "images": found.name}
+    other = {} if own else {"images": {"name": found.name, "fingerprint": found.fingerprint}}
+    options = {"split": split}
     rows = []
     for label, (decode, fitted) in decoders.items():
         scores = _score(found, positions, decode, split, fitted, seed, progress)
-        kept = keep_items(run, EVALUATION, label, options, scores)
-        rows.append(score_entry(EVALUATION, scores, store=label, options=options, **kept))
+        kept = keep_items(run, EVALUATION, label, options, scores, *other.values())
+        rows.append(score_entry(EVALUATION, scores, store=label, options=options, **other, **kept))
     run.add_scores(rows)
     return rows
 
@@ -174,23 +181,37 @@ def _score(
     seed: int,
     progress: Progress,
 ) -> Scores:
+    from phispace.data.variants import make_variant
     from phispace.evaluation.base import Scores
     from phispace.evaluation.items import Items
-    from phispace.metrics.intervals import bootstrap_mean
-    from phispace.metrics.reconstruction import LEAST_SIDE, psnr_of, squared_error, ssim
+    from phispace.metrics.intervals import bootstrap, bootstrap_mean
+    from phispace.metrics.reconstruction import (
+        LEAST_SIDE,
+        noise_norms,
+        noise_removed,
+        psnr_of,
+        squared_error,
+        ssim,
+    )
 
-    errors, likeness = [], []
+    noisy = make_variant(found, NOISE, seed=seed)
+    errors, likeness, norms = [], [], []
     with progress.task(f"Reconstructing {found.name}", total=len(positions)) as task:
         for start in range(0, len(positions), _BATCH):
-            x = pixels_of(found, positions[start : start + _BATCH])
+            at = positions[start : start + _BATCH]
+            x, beside = pixels_of(found, at), pixels_of(noisy, at)
             y = decode(x)
             errors.append(squared_error(x, y))
             likeness.append(ssim(x, y))
+            norms.append(noise_norms(x, beside, y, decode(beside)))
             task.advance(len(x))
     mse = np.concatenate(errors)
     values = {"mse": mse, "psnr": psnr_of(mse), "ssim": np.concatenate(likeness)}
     caveats = []
-    exact = int(np.isinf(values["psnr"]).sum())
+    lost = int((~np.isfinite(mse)).sum())
+    if lost:
+        caveats.append(f"{lost} reconstructions are not finite and left out of the means; noise_removed is undefined.")
+    exact = int((mse == 0).sum())
     if exact:
         caveats.append(
             f"psnr is infinite for {exact} images that are given back exactly; they are left out of its mean."
@@ -202,6 +223,13 @@ def _score(
         finite = by_image[np.isfinite(by_image)]
         metrics[name] = float(finite.mean()) if len(finite) else float("nan")
         interval[name] = bootstrap_mean(finite, rng(seed, "reconstruction/bootstrap", name))
+    noise, passed = (np.concatenate(each) for each in zip(*norms, strict=True))
+    metrics["noise_removed"] = noise_removed(noise, passed)
+    interval["noise_removed"] = bootstrap(
+        lambda drawn: noise_removed(noise[drawn], passed[drawn]),
+        len(noise),
+        rng(seed, "reconstruction/bootstrap noise"),
+    )
     order = np.argsort(found.ids[positions])
     items = Items(found.ids[positions][order], {k: values[k][order] for k in ("mse", "ssim")})
     return Scores(metrics, interval, {split: len(positions), **fitted}, caveats, {}, items)

@@ -6,7 +6,8 @@ Each measure has two controls, constructed stores that must score low and high; 
 
 0 is the low control, 1 the high one. Positions of different priors do not compare with one another: halfway between
 noise and a curve is not halfway between chance and a perfect tree. Read along one prior, across representations; higher
-is not always better either (a code of one dimension is the most concentrated one). Source of the priors: IEEE TPAMI
+is not always better either (a code of one dimension is the most concentrated one, a decoder of one image takes away all
+noise: `reconstruction.noise_removed` is read beside the error of the reconstructions). Source of the priors: IEEE TPAMI
 2013 (arXiv 1206.5538), section 3.1; the measures are ours, and the evaluations' pages say what they are.
 """
 
@@ -31,6 +32,7 @@ class Prior:
         low: score of the low control; a name is another metric of the same entry, and `CHANCE` one over the number of
             classes in its details. The high control scores 1 in all of them.
         low_control, high_control: what such a representation is, in a few words.
+        needs: what must be there that not every representation has, in a few words.
     """
 
     title: str
@@ -40,6 +42,7 @@ class Prior:
     low: float | str
     low_control: str
     high_control: str
+    needs: str = ""
 
     def value(self, entry: Mapping[str, Any]) -> float:
         """The score; `nan` where undefined."""
@@ -82,6 +85,10 @@ PRIORS: tuple[Prior, ...] = (
     Prior(
         "Manifold", "manifold", "concentration", "dimensions fewer than noise has",
         0.0, "fills the space like noise", "a single point or curve",
+    ),
+    Prior(
+        "Back to the manifold", "reconstruction", "noise_removed", "noise that the decoder takes away",
+        0.0, "identity: all passes", "constant image: none", needs="a decoder",
     ),
     Prior(
         "Natural clusters", "clustering", "ari", "adjusted Rand index of k-means",

@@ -49,6 +49,30 @@ def ssim(images: Any, reconstructions: Any) -> np.ndarray:
     return np.asarray(torch.as_tensor(found).double().reshape(-1).numpy())
 
 
+def noise_norms(images: Any, noisy: Any, reconstructions: Any, of_noisy: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Image by image ‖n‖² and ‖g(φ(x + n)) - g(φ(x))‖², float64 (N,) each.
+
+    Args:
+        images, noisy: x and x + n, (N, C, H, W). The noise is what is really there: `noisy` less `images`, after
+            whatever cut and rounded it.
+        reconstructions, of_noisy: what the decoder gives back of each.
+    """
+    (x, beside), (y, moved) = _pair(images, noisy), _pair(reconstructions, of_noisy)
+    noise, passed = (((b.astype(np.float64) - a) ** 2).sum((1, 2, 3)) for a, b in ((x, beside), (y, moved)))
+    return noise, passed
+
+
+def noise_removed(noise: Any, passed: Any) -> float:
+    """1 - Σ passed / Σ noise over images, of the two norms that `noise_norms` gives; `nan` without any noise.
+
+    1: images beside the manifold of the decoder's images are thrown back onto it, 0: the noise passes through, as it
+    does through the identity; below 0 it grows. An orthogonal projection onto k of D dimensions takes away 1 - k / D of
+    noise that is alike in all directions. A constant decoder has 1 too: read it beside `squared_error`.
+    """
+    whole = float(np.sum(noise, dtype=np.float64))
+    return 1 - float(np.sum(passed, dtype=np.float64)) / whole if whole > 0 else float("nan")
+
+
 def _pair(images: Any, reconstructions: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(images), np.asarray(reconstructions)
     if x.ndim != 4 or x.shape != y.shape:

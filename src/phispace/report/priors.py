@@ -18,6 +18,7 @@ from phispace.run import Run
 
 Entry = Mapping[str, Any]
 _FEWEST = 3
+_NO_REPRESENTATION = ("majority", "mean-image")  # rules that look at no image; the mean image is a high control itself
 
 
 def scorecard(
@@ -39,7 +40,7 @@ def scorecard(
     Returns:
         the figure and the table; nothing if no prior was measured.
     """
-    found = {(str(e["evaluation"]), str(e["store"])): e for e in entries if str(e["store"]) != "majority"}
+    found = {(str(e["evaluation"]), str(e["store"])): e for e in entries if str(e["store"]) not in _NO_REPRESENTATION}
     measured = [p for p in PRIORS if any(_defined(p, e) for (name, _), e in found.items() if name == p.evaluation)]
     if not measured:
         return ()
@@ -49,7 +50,11 @@ def scorecard(
     panels = [_panel(p, {s: found.get((p.evaluation, s)) for s in stores}, main) for p in measured]
     path, inside = Path(path), Path(inside)
     draw_scorecard(panels, path)
-    missing = [f"{p.title.lower()} ({p.evaluation})" for p in PRIORS if p not in measured]
+    missing = [
+        f"{p.title.lower()} ({p.evaluation}{f', needs {p.needs}' if p.needs else ''})"
+        for p in PRIORS
+        if p not in measured
+    ]
     caption = (
         "A bar runs from the score of a constructed control that must score low to that of one that must score high; "
         "beside it the score itself. Read across representations within one panel: panels do not compare, and higher "
@@ -94,7 +99,9 @@ def _table(
         cells: list[Number | str | None] = []
         for store in stores:
             entry = found.get((prior.evaluation, store))
-            absent = Number(value=None, reason=f"{prior.evaluation} was not run on {store_name(store)}.")
+            needs = f", which needs {prior.needs}," if prior.needs else ""
+            reason = f"{prior.evaluation}{needs} was not run on {store_name(store)}."
+            absent = Number(value=None, reason=reason)
             # As in the figure: positions on a scale, no percentages among them.
             cells.append(absent if entry is None else number_of(entry, prior.metric).model_copy(update={"form": None}))
         mine = [e for (name, _), e in found.items() if name == prior.evaluation]
