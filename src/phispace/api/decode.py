@@ -43,7 +43,7 @@ def reconstruct(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Reconstructed:
-    """Score the reconstructions of runs (MSE, PSNR, SSIM), and draw originals and each run's as one figure.
+    """Score the reconstructions of runs (MSE, PSNR, SSIM, noise taken away); draw originals and each run's in a figure.
 
     Args:
         runs: one or more, all of the same images.
@@ -51,7 +51,7 @@ def reconstruct(
         items: images in the figure, spread over the classes.
         baselines: score principal components and the mean image too.
         out: a .png or .svg file; by default reconstructions.png in the first run.
-        seed: of the intervals' bootstrap.
+        seed: of the noise and the intervals' bootstrap.
 
     Raises:
         InputError: no run, a run without a decoder, runs of different images, or no images in the split.

@@ -29,7 +29,7 @@ def reconstruct(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw images above what runs with a decoder give back, and score it: MSE, PSNR, SSIM."""
+    """Draw images above what runs with a decoder give back, and score it: MSE, PSNR, SSIM, noise taken away."""
     from phispace.api.decode import reconstruct as call
     from phispace.api.scores import score_lines
     from phispace.storage import jsonable
