@@ -30,6 +30,7 @@ from phispace.report.document import (
     Text,
 )
 from phispace.report.entrants import Entrant, Score
+from phispace.report.few_labels_board import few_label_figure
 from phispace.report.figures import heat
 from phispace.report.figures.pareto import Cost, frontier, pareto
 from phispace.report.leaderboard import MAX_COLUMNS, Board, rerun_command, score_column, score_command
@@ -164,6 +165,7 @@ def _sections(board: Board, links: Mapping[Path, str], root: Path, figures: str 
     table = board.table(links)
     sections: list[Section] = [table.model_copy(update={"title": f"{prefix}Which is best, and what does it cost?"})]
     sections += _cost_figure(board, root, figures)
+    sections += few_label_figure(board, root, figures, prefix)
     if len(board.scores) > MAX_COLUMNS:
         rest = board.table(links, board.scores)
         folded = "All scores" if len(board.scores) > 2 * MAX_COLUMNS else ""
