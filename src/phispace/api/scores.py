@@ -15,6 +15,7 @@ from phispace.run import Run, safe_name
 
 if TYPE_CHECKING:
     from phispace.data.imageset import ImageSet
+    from phispace.embeddings.baselines import Components
     from phispace.embeddings.store import Embeddings
     from phispace.evaluation.base import Scores
 
@@ -68,18 +69,20 @@ def evaluate(
     if out is not None and found.trained:
         raise InputError("A run keeps its own scores; --out is for embeddings without a run.")
     run = keep_store(found.store, out) if out is not None else found.run
-    stores = {found.label: found.store}
-    if baselines and found.trained:
-        stores |= _baselines(found, layer, progress)
+    stores, components = {found.label: found.store}, None
+    if baselines and found.trained and found.run is not None and found.images is not None:
+        more, components = _baselines(found.run, found.images, found.store.dim, layer, progress)
+        stores |= more
     others: dict[str, dict[str, Embeddings]] = {}
     if wanted and found.trained and found.run is not None and found.images is not None:
         from phispace.embeddings.variants import variant_stores
 
         others = variant_stores(
-            found.run, found.images, layer=layer, checkpoint=checkpoint, wanted=wanted, labels=list(stores), seed=seed,
-            progress=progress,
+            found.run, found.images, layer=layer, checkpoint=checkpoint, wanted=wanted, labels=list(stores),
+            components=components, seed=seed, progress=progress,
         )  # fmt: skip
-    for label, more in _other_images(found, chosen, asked, stores, layer, checkpoint, data_dir, progress).items():
+    elsewhere = _other_images(found, chosen, asked, stores, components, layer, checkpoint, data_dir, progress)
+    for label, more in elsewhere.items():
         others[label] = {**others.get(label, {}), **more}
     keep = _Keeper(run, stores, _other(run, found)) if run is not None else None
     rows = score_table(
@@ -127,6 +130,7 @@ def _other_images(
     chosen: Sequence[str],
     options: Mapping[str, Mapping[str, Any]],
     stores: Mapping[str, Embeddings],
+    components: Components | None,
     layer: str,
     checkpoint: str,
     data_dir: Path | None,
@@ -142,7 +146,8 @@ def _other_images(
     from phispace.embeddings.other_images import other_image_stores
 
     return other_image_stores(
-        run, own, wanted=wanted, labels=list(stores), layer=layer, checkpoint=checkpoint, progress=progress,
+        run, own, wanted=wanted, labels=list(stores), layer=layer, checkpoint=checkpoint,
+        components=components, progress=progress,
         load=lambda name: images_of(run, name, data_dir=data_dir, progress=progress),
     )  # fmt: skip
 
@@ -167,17 +172,17 @@ def options_of(chosen: Sequence[str], settings: Sequence[str]) -> dict[str, dict
     return options
 
 
-def _baselines(found: Source, layer: str, progress: Progress | None) -> dict[str, Embeddings]:
-    from phispace.embeddings.baselines import pca, pixels
+def _baselines(
+    run: Run, images: ImageSet, width: int, layer: str, progress: Progress | None
+) -> tuple[dict[str, Embeddings], Components]:
+    """The stores to hold a layer of this width against, and the components that further stores are projected on."""
+    from phispace.embeddings.baselines import fit_pca, in_components, pixels
     from phispace.embeddings.extract import extract_untrained
 
-    run, images = found.run, found.images
-    if run is None or images is None:
-        return {}
     raw = pixels(images)
-    width = min(found.store.dim, raw.dim, int((raw.splits == "train").sum()))
+    components = fit_pca(raw, width)
     untrained = extract_untrained(run, images, (layer,), progress=progress)[layer]
-    return {"pixels": raw, "pca": pca(raw, width), "untrained": untrained}
+    return {"pixels": raw, "pca": in_components(raw, components), "untrained": untrained}, components
 
 
 class _Keeper:

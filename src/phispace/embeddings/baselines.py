@@ -144,7 +144,11 @@ def pca(embeddings: Embeddings, n_components: int = 128, rng: np.random.Generato
     Raises:
         InputError: as for `fit_pca`.
     """
-    components = fit_pca(embeddings, n_components, rng)
+    return in_components(embeddings, fit_pca(embeddings, n_components, rng))
+
+
+def in_components(embeddings: Embeddings, components: Components) -> Embeddings:
+    """A store in components that are known: `pca` without the fit."""
     vectors = np.empty((len(embeddings), components.weights.shape[1]), np.float32)
     for start in range(0, len(embeddings), _BLOCK):
         vectors[start : start + _BLOCK] = components.project(embeddings.vectors[start : start + _BLOCK])

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from phispace.data.imageset import ImageSet
-from phispace.embeddings.baselines import fit_pca, pixels
+from phispace.embeddings.baselines import Components, fit_pca, in_components, pixels
 from phispace.embeddings.extract import extract_run, extract_untrained
 from phispace.embeddings.store import Embeddings
 from phispace.embeddings.variants import wanted_items
@@ -30,6 +30,7 @@ def other_image_stores(
     labels: Sequence[str],
     layer: str = "features",
     checkpoint: str = "best",
+    components: Components | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Embeddings]]:
     """Embed parts of other image sets as a run's layer and its baselines do it.
@@ -40,6 +41,7 @@ def other_image_stores(
         wanted: name of a set -> its items, as `variant_stores` takes them (`train:5000+test:2000`).
         load: gives the set of a name, at the run's size.
         labels: of the stores that are scored: `pixels`, `pca`, `untrained`; any other label stands for the layer.
+        components: what `fit_pca` gave for `pca`, where it is at hand.
 
     Returns:
         label -> "images/NAME" -> store.
@@ -58,9 +60,8 @@ def other_image_stores(
             if label == "pixels":
                 store = pixels(part)
             elif label == "pca":
-                components = fit_pca(pixels(own, ("train",)), main.dim)
-                raw = pixels(part)
-                store = Embeddings(components.project(np.asarray(raw.vectors)), raw.items, {"classes": part.classes})
+                components = components or fit_pca(pixels(own, ("train",)), main.dim)
+                store = in_components(pixels(part), components)
             elif label == "untrained":
                 store = extract_untrained(run, part, (layer,), progress=progress)[layer]
             else:

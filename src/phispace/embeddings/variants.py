@@ -42,6 +42,7 @@ def variant_stores(
     checkpoint: str = "best",
     wanted: Mapping[str, str],
     labels: Sequence[str],
+    components: Components | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Embeddings]]:
@@ -55,6 +56,7 @@ def variant_stores(
             most 1,000 items of test, always the same ones.
         labels: of the stores that are scored: `pixels`, `pca` and `untrained` are the baselines (`pca` of the layer's
             width, fitted on the clean train part), any other label stands for the run's layer itself.
+        components: what `fit_pca` gave for `pca`, where it is at hand; otherwise it is fitted when a store needs it.
         seed: of the changes' draws.
 
     Returns:
@@ -65,7 +67,9 @@ def variant_stores(
         DataError, StorageError: as for `extract`.
     """
     progress = progress or SILENT
-    sources: dict[str, _Source] = {label: _source(label, run, images, layer, checkpoint) for label in labels}
+    sources: dict[str, _Source] = {
+        label: _source(label, run, images, layer, checkpoint, components) for label in labels
+    }
     found: dict[str, dict[str, Embeddings]] = {label: {} for label in labels}
     items = {splits: wanted_items(images, splits) for splits in dict.fromkeys(wanted.values())}
     with progress.task("Embedding changed images", total=len(wanted) * len(sources)) as task:
@@ -135,11 +139,13 @@ class _Source(Protocol):
         """Write the store of these items."""
 
 
-def _source(label: str, run: Run, images: ImageSet, layer: str, checkpoint: str) -> _Source:
+def _source(
+    label: str, run: Run, images: ImageSet, layer: str, checkpoint: str, components: Components | None
+) -> _Source:
     if label == "pixels":
         return _Pixels(run, images)
     encoded = _Encoded(run, images, layer, UNTRAINED if label == "untrained" else checkpoint)
-    return _Pca(run, images, encoded) if label == "pca" else encoded
+    return _Pca(run, images, encoded, components) if label == "pca" else encoded
 
 
 def _kept(path: Path, source: _Source, changed: ImageSet, positions: np.ndarray) -> Embeddings | None:
@@ -242,8 +248,8 @@ class _Pca:
 
     dtype: ClassVar[str] = "float32"
 
-    def __init__(self, run: Run, images: ImageSet, encoded: _Encoded) -> None:
-        self.images = images
+    def __init__(self, run: Run, images: ImageSet, encoded: _Encoded, components: Components | None) -> None:
+        self.images, self._fitted = images, components
         train = images.where("train")
         self.count = min(encoded.width, int(np.prod(images.shape)), len(train))
         text = f"pca\x1f{self.count}\x1f{images.fingerprint}\x1f".encode()
@@ -252,7 +258,7 @@ class _Pca:
 
     @cached_property
     def components(self) -> Components:
-        return fit_pca(pixels(self.images, ("train",)), self.count)
+        return self._fitted or fit_pca(pixels(self.images, ("train",)), self.count)
 
     def write(self, path: Path, changed: ImageSet, positions: np.ndarray) -> None:
         about = {"name": "pca", "layer": "pca of pixels", "n_components": self.components.weights.shape[1]}

@@ -52,9 +52,8 @@ class Codes(Step[CodesOptions]):
                 stores["untrained" if len(options.runs) == 1 else f"untrained {identity}"] = fresh[layer]
         if "pixels" in options.baselines or "pca" in options.baselines:
             raw = pixels(images)
-            most = min(raw.dim, int((raw.splits == "train").sum()))
             if "pca" in options.baselines:
-                stores |= {f"PCA {width} components": pca(raw, min(width, most)) for width in widths}
+                stores |= {f"PCA {width} components": pca(raw, width) for width in widths}
             if "pixels" in options.baselines:
                 stores["pixels"] = raw
         for label, store in stores.items():

@@ -40,7 +40,7 @@ class Embed(Step[EmbedOptions]):
             if "pixels" in options.baselines:
                 stores["pixels"] = raw
             if "pca" in options.baselines:
-                stores["PCA"] = pca(raw, min(first.dim, raw.dim, int((raw.splits == "train").sum())))
+                stores["PCA"] = pca(raw, first.dim)
         if "untrained" in options.baselines:
             fresh = extract_untrained(run, images, options.layers[:1], progress=context.progress)
             stores["untrained"] = fresh[options.layers[0]]

@@ -139,9 +139,7 @@ class FewLabelsStep(Step[FewLabelsOptions]):
         if "pixels" in options.baselines:
             found["pixels"] = pixels(pool)
         if "pca" in options.baselines:
-            raw = pixels(few.unlabelled)
-            fitted_on = int((raw.splits == "train").sum())
-            found["pca"] = pca(raw, min(found["codes"].dim, raw.dim, fitted_on - 1)).part("val")
+            found["pca"] = pca(pixels(few.unlabelled), found["codes"].dim).part("val")
         return {kind: _in_order(store, ids) for kind, store in found.items()}
 
 
