@@ -31,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(path / "b", seed=1)
     store = ph.embed(run)["features"]
     test = np.flatnonzero(store.splits == "test")[::-1]
-    np.savez(path / "other.npz", vectors=3 * store.vectors[test], ids=store.ids[test], split=store.splits[test])
+    np.savez(path / "other.npz", vectors=3 * store.vectors[test], ids=store.ids[test])  # names no parts
+    np.savez(path / "few.npz", vectors=store.vectors[test[:50]], ids=store.ids[test[:50]])
     return path
 
 
@@ -90,6 +91,15 @@ def test_runs_epochs_and_a_file(folder: Path, tmp_path: Path) -> None:
     for table in found["measures"].values():  # the file is the first run's best, scaled and in another order
         assert table[1][4] == pytest.approx(1, abs=1e-5)
         assert all(table[4][i] < 0.995 for i in (0, 2, 3))
+
+
+def test_a_file_of_some_of_the_images(folder: Path, tmp_path: Path) -> None:
+    """The run says which part is looked at, whatever stands first; and how many images are left is told."""
+    made = ph.draw_similarities(folder / "few.npz", folder / "a", folder / "other.npz", out=tmp_path)
+    assert made.found.n == {"test": 50}
+    assert made.found.matrices["mutual_knn"][0, 2] == 1
+    whole = len(ph.embed(folder / "a")["features"].part("test"))
+    assert f"All have 50 of the {whole} test images of a; these are compared." in made.found.caveats
 
 
 def test_wide_layers_are_turned_and_not_changed(folder: Path, tmp_path: Path) -> None:

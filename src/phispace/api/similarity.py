@@ -77,7 +77,7 @@ def draw_similarities(
         layers: each is taken of the runs that have it; `all` = all layers of each run.
         checkpoints: names, `best`, `last`, or `all` = one each epoch.
         measures: `cka` (debiased), `cka_biased`, `procrustes`, `mutual_knn`.
-        split: auto = of the first source test, else val, else train, else unlabelled.
+        split: of the first run (without runs, of the first store); auto = test, else val, else train, else unlabelled.
         items: at most so many images, drawn at random of those in common.
         out: directory; by default RUN/similarity for one run, else `similarity`.
         images: in place of the runs' own.
