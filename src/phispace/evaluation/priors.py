@@ -88,7 +88,7 @@ PRIORS: tuple[Prior, ...] = (
     ),
     Prior(
         "Back to the manifold", "reconstruction", "noise_removed", "noise that the decoder takes away",
-        0.0, "identity: all passes", "constant image: none", needs="a decoder",
+        0.0, "all passes: identity", "nothing passes: one image", needs="a decoder",
     ),
     Prior(
         "Natural clusters", "clustering", "ari", "adjusted Rand index of k-means",

@@ -105,10 +105,9 @@ class Retrieval(Evaluation):
             "classes": list(parts.classes),
             "chosen": {"metric": self.config.metric, "gallery": self.config.gallery},
             "per_class": per_class,
-            "per_class_precision": {
-                f"{k}": {c: _mean(found.precision[k][answered & (y == i)]) for i, c in enumerate(parts.classes)}
-                for k in self.config.ks
-            },
+            "per_class_precision": self._by_class(found.precision, parts, answered),
+            "per_class_recall": self._by_class(found.recall, parts, answered),
+            "per_class_queries": {c: int((answered & (y == i)).sum()) for i, c in enumerate(parts.classes)},
         }
         columns = {"label": np.array(parts.classes)[y[answered]]}
         kept = {name: v for name, v in values.items() if np.isfinite(v).all()}
@@ -116,6 +115,13 @@ class Retrieval(Evaluation):
         n["queries"] = int(answered.sum())
         ordered = {name: metrics[name] for name in self._names()}
         return Scores(ordered, interval, n, [*caveats, *_kept(parts)], details, items)
+
+    def _by_class(
+        self, found: Mapping[int, np.ndarray], parts: Parts, answered: np.ndarray
+    ) -> dict[str, dict[str, float]]:
+        """Cut -> class -> mean over its queries; `nan` for a class without any."""
+        members = {c: answered & (parts.test.y == i) for i, c in enumerate(parts.classes)}
+        return {f"{k}": {c: _mean(found[k][mine]) for c, mine in members.items()} for k in self.config.ks}
 
 
 def _mean(values: np.ndarray) -> float:

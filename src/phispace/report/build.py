@@ -31,6 +31,7 @@ from phispace.report.record import (
     provenance_of,
 )
 from phispace.report.render import render
+from phispace.report.retrieval import retrieval_section
 from phispace.report.robustness import robustness_section
 from phispace.report.scores import evaluation_title, metric_name, number_of, primary_of, score_section
 from phispace.report.similarity import similarity_section
@@ -93,6 +94,7 @@ def run_report(run: Run) -> Report:
         *pictures.maps(run),
         *latent_sections(run),
         *pictures.confusions(run, entries),
+        *retrieval_section(entries),
         *cluster_section(run),
         *robustness_section(run, entries),
         *similarity_section(run, entries),
