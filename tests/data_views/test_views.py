@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from phispace.data.views import describe_view, make_view, to_float, view_names
 from phispace.data.views.affine import shift_rotate
-from phispace.data.views.move import move
+from phispace.data.views.move import GREY, cut_out, move
 from phispace.errors import InputError
 
 NAMES = view_names()
@@ -72,8 +72,11 @@ def test_draws_do_not_depend_on_the_content(name):
     assert torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=two))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "crop-flip"])  # which fills with black
-def test_constant_images_stay_as_they_are_unless_black_is_filled_in(name):
+FILLED = {"crop-flip": "black", "translate-cutout": "grey"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in FILLED])
+def test_constant_images_stay_as_they_are_unless_something_is_filled_in(name):
     x = torch.full((8, 3, 32, 32), 77, dtype=torch.uint8)
     torch.testing.assert_close(make_view(name, 32)(x, generator()), torch.full((8, 3, 32, 32), 77 / 255))
 
@@ -192,3 +195,21 @@ def test_the_names_cost_no_torch():
 
     code = "import sys, phispace.data.views as v; v.view_names(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("side", [1, 3, 4])
+def test_cutout_greys_one_square_that_may_reach_over_the_border(side):
+    """Against slicing, for all centres of a small image."""
+    size = 6
+    places = torch.cartesian_prod(torch.arange(size), torch.arange(size))
+    x = pictures(len(places), 3, size)
+    found = cut_out(x, places[:, 0], places[:, 1], side)
+    for image, row, column, result in zip(x, *places.T.tolist(), found, strict=True):
+        expected = image.clone()
+        top, left = row - side // 2, column - side // 2
+        expected[:, max(top, 0) : top + side, max(left, 0) : left + side] = GREY
+        assert torch.equal(result, expected)
+    view = make_view("translate", size=32, cutout=0.375)
+    white = torch.full((200, 1, 32, 32), 255, dtype=torch.uint8)
+    grey = (view(white, generator()) < 1).float().mean()
+    assert 0.08 < grey < 12 * 12 / 32**2  # a little is always lost over the border

@@ -48,6 +48,7 @@ def test_ssim_is_its_formula(shape):
 
 def test_ssim_inside_the_border_is_scikit_images():
     from skimage import metrics
+
     x, y = pictures((1, 1, 40, 40))
     _, theirs = metrics.structural_similarity(
         x[0, 0], y[0, 0], data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True

@@ -130,6 +130,10 @@ class Supervised(Method):
             "encoder": {"name": "speednet"},
             "method": _MUON | {"epochs": 9, "resolutions": ((24, 3), (32, 6))},
         },
+        "hour": {
+            "encoder": {"name": "speednet"},
+            "method": _MUON | {"epochs": 30, "resolutions": ((24, 10), (32, 20)), "views": "translate-cutout"},
+        },
     }
 
     config: SupervisedConfig

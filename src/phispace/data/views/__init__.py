@@ -36,6 +36,11 @@ _TABLE: dict[str, tuple[str, dict[str, Any], str]] = {
         {"shift": 2, "fill": "reflect", "flip": 0.0},
         "as translate-flip, never mirrored",
     ),
+    "translate-cutout": (
+        "phispace.data.views.move:Move",
+        {"shift": 4, "fill": "reflect", "flip": 0.0, "cutout": 0.375},
+        "moved by up to 4 whole pixels with reflection at the border, a grey square of 3/8 of the side, never mirrored",
+    ),
     "shift-rotate-flip": (
         "phispace.data.views.affine:ShiftRotate",
         {"degrees": 15.0, "shift": 0.1, "flip": 0.5},
@@ -70,7 +75,7 @@ def make_view(name: str, size: int, **options: Any) -> View:
     Args:
         name: one of `view_names()`.
         size: side of the images in pixels.
-        options: change the parameters of the name: `shift`, `flip`, `fill`, `degrees`.
+        options: change the parameters of the name: `shift`, `flip`, `fill`, `cutout`, `degrees`.
 
     Raises:
         InputError: no such view, or an option that it does not have or that does not fit.
