@@ -98,10 +98,67 @@ def test_convnet2_is_convnet4_with_two_convolutions():
 
 
 @pytest.mark.parametrize("size", [4, 5, 7, 8, 11, 13])
-@pytest.mark.parametrize("name", ["convnet4", "convnet2", "speednet", "resnet18", "mlp"])
+@pytest.mark.parametrize("name", ["convnet4", "convnet2", "speednet", "nin", "alexnet", "resnet18", "mlp"])
 def test_small_images_work(name, size):
     encoder = build_encoder(name, 1, size).eval()
     assert encoder(torch.rand(2, 1, size, size)).isfinite().all()
+
+
+def test_nin_is_the_sequence_it_says():
+    """The same arithmetic written out with torch's functions, at the published widths."""
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    encoder = build_encoder("nin", 3, 32).eval()
+    weights = [m.weight for m in encoder.modules() if isinstance(m, nn.Conv2d)]
+    block = [(192, 5), (192, 1), (192, 1)]
+    assert [(len(w), w.shape[-1]) for w in weights] == [
+        (192, 5), (160, 1), (96, 1), *block, (192, 3), *block[1:], (192, 3), *block[1:],
+    ]  # fmt: skip
+    x = torch.rand(2, 3, 32, 32)
+    h, expected = (x - 0.5) / 0.25, {}
+    for number, weight in enumerate(weights):
+        h = F.relu(F.conv2d(h, weight, padding=weight.shape[-1] // 2) / (1 + 1e-5) ** 0.5)  # statistics 0 and 1
+        if number == 2:
+            h = F.max_pool2d(h, 3, 2, 1)
+        if number == 5:
+            h = F.avg_pool2d(h, 3, 2, 1)
+        if number % 3 == 2:
+            expected[f"block{number // 3 + 1}"] = h
+    with torch.no_grad():
+        found = encoder.taps(x, encoder.layers)
+    for layer, value in expected.items():
+        torch.testing.assert_close(found[layer], value)
+    torch.testing.assert_close(found["features"], h.mean((2, 3)))
+    assert encoder.shapes()["block2"] == (192, 8, 8)
+    assert count_parameters(encoder) == sum(w.numel() + 2 * len(w) for w in weights)
+    places = [32**2] * 3 + [16**2] * 3 + [8**2] * 6
+    assert multiply_adds(encoder) == sum(w.numel() * p for w, p in zip(weights, places, strict=True))
+    for weight in weights:
+        assert weight.std().item() == pytest.approx((2 / (weight.shape[-1] ** 2 * len(weight))) ** 0.5, rel=0.05)
+
+
+def test_nin_is_as_narrow_and_as_deep_as_asked():
+    encoder = build_encoder("nin", 1, 28, width=48, blocks=5)
+    assert encoder.layers == ("block1", "block2", "block3", "block4", "block5", "features")
+    assert [len(m.weight) for m in encoder.stages["block1"] if isinstance(m, nn.Conv2d)] == [48, 40, 24]
+    assert encoder.shapes()["block5"] == (48, 7, 7)
+
+
+def test_alexnet_is_the_published_one_but_for_its_front_and_its_width():
+    encoder = build_encoder("alexnet", 3, 32)
+    shapes = encoder.shapes()
+    assert {name: shapes[name] for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")} == {
+        "conv1": (64, 32, 32), "conv2": (192, 16, 16), "conv3": (384, 8, 8), "conv4": (256, 8, 8),
+        "conv5": (256, 8, 8), "pool5": (256, 4, 4),
+    }  # fmt: skip
+    filters = 25 * (3 * 64 + 64 * 192) + 9 * (192 * 384 + 384 * 256 + 256 * 256)
+    dense = 256 * 4 * 4 * 1024 + 1024 * 1024
+    assert count_parameters(encoder) == filters + dense + 2 * (64 + 192 + 384 + 256 + 256 + 1024 + 1024)
+    x = torch.rand(2, 3, 32, 32)
+    taps = encoder.eval().taps(x, encoder.layers)
+    torch.testing.assert_close(taps["pool2"], nn.functional.max_pool2d(taps["conv2"], 3, 2, 1))
+    assert (taps["features"] >= 0).all()
 
 
 def test_resnet18_is_torchvisions_but_for_the_stem():
@@ -162,6 +219,8 @@ def test_options_that_fit_the_type_but_not_the_network_are_refused():
         ("mlp", {"hidden": (0,)}),
         ("mlp", {"dropout": 1.0}),
         ("resnet18", {"width": 0}),
+        ("nin", {"blocks": 0}),
+        ("alexnet", {"dense": 0}),
         ("convnet4", {"width": 0}),
         ("convnet4", {"bn_momentum": 0.0}),
     ):

@@ -14,7 +14,7 @@ from torch import nn
 from phispace.errors import InputError
 from phispace.methods.base import MethodConfig
 from phispace.methods.muon import Muon, orthogonalise
-from phispace.methods.optimizers import OPTIMIZERS, build, make_optimizer, rate_factor
+from phispace.methods.optimizers import OPTIMIZERS, SCHEDULES, build, make_optimizer, rate_factor
 
 
 class Tiny(nn.Module):
@@ -185,16 +185,63 @@ def test_rates_at_their_corners():
     assert rate_factor(5000, total, "triangular", 0.0, 0.0, 0.1) == pytest.approx(0.1, abs=0.01)
 
 
+def test_steps_fall_at_the_first_step_of_their_epoch():
+    """AET's rates, epoch by epoch, from its code: five levels, then 3e-7 less an epoch."""
+    epochs, per_epoch = 1500, 3
+    drops = tuple((e / epochs, f) for e, f in ((240, 0.2), (480, 0.04), (640, 0.008), (800, 0.0016)))
+
+    def published(epoch: int) -> float:
+        for start, rate in (
+            (1000, 1.6e-4 - 3e-7 * (epoch - 999)),
+            (800, 1.6e-4),
+            (640, 8e-4),
+            (480, 4e-3),
+            (240, 0.02),
+        ):
+            if epoch >= start:
+                return rate
+        return 0.1
+
+    for epoch in range(epochs):
+        for step in range(epoch * per_epoch, (epoch + 1) * per_epoch):
+            rate = 0.1 * rate_factor(step, epochs * per_epoch, "step", 0.0, 0.0, 1e-4, drops, 1000 / epochs)
+            assert rate == pytest.approx(published(epoch), abs=1e-9 if epoch < 1000 else 3e-7), epoch
+
+
+def test_steps_without_a_tail_stay_at_the_last_level_and_take_a_warmup():
+    rates = [rate_factor(s, 10, "step", 0.2, 0.0, 0.0, ((0.5, 0.1), (0.8, 0.0))) for s in range(12)]
+    assert rates == pytest.approx([0.25, 0.75, 1, 1, 1, 0.1, 0.1, 0.1, 0, 0, 0, 0])
+    tail_alone = [rate_factor(s, 10, "step", 0.0, 0.0, 0.5, (), 0.5) for s in range(10)]
+    assert tail_alone == pytest.approx([1, 1, 1, 1, 1, 0.95, 0.85, 0.75, 0.65, 0.55])
+    assert rate_factor(9, 10, "step", 0.0, 0.0, 0.0, ((0.2, 0.5), (0.7, 0.1)), 0.6) == pytest.approx(0.5 * (1 - 0.875))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"schedule": "step"}, "needs drops"),
+        ({"schedule": "step", "drops": ((0.7, 0.1), (0.5, 0.01))}, "shares rising"),
+        ({"schedule": "step", "drops": ((0.5, 2.0),)}, "shares rising"),
+        ({"schedule": "step", "drops": ((0.0, 0.5),)}, "shares rising"),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        MethodConfig(**options)
+
+
 @given(
     step=st.integers(-5, 300),
     total=st.integers(1, 200),
-    schedule=st.sampled_from(["constant", "cosine", "triangular"]),
+    schedule=st.sampled_from(SCHEDULES),
     warmup=st.floats(0, 1),
     start=st.floats(0, 1),
     end=st.floats(0, 1),
+    drops=st.dictionaries(st.floats(0.01, 0.99), st.floats(0, 1), max_size=4),
+    tail=st.floats(0, 1),
 )
-def test_rates_stay_between_nothing_and_the_peak(step, total, schedule, warmup, start, end):
-    factor = rate_factor(step, total, schedule, warmup, start, end)
+def test_rates_stay_between_nothing_and_the_peak(step, total, schedule, warmup, start, end, drops, tail):
+    factor = rate_factor(step, total, schedule, warmup, start, end, tuple(sorted(drops.items())), tail)
     assert -1e-9 <= factor <= 1 + 1e-9
 
 

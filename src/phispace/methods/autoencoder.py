@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from phispace.encoders.base import Encoder
 from phispace.errors import InputError
-from phispace.methods.base import Batch, Method, MethodConfig, Task
+from phispace.methods.base import Batch, Method, MethodConfig, Schedule, Task
 from phispace.methods.decoders import Output, make_decoder
 
 Distance = Literal["mse", "bce"]
@@ -36,7 +36,7 @@ class AutoencoderConfig(MethodConfig):
     """Options of the autoencoder."""
 
     batch_size: int = Field(128, ge=1, description="images a step, over all devices' shares on one device")
-    schedule: Literal["constant", "cosine", "triangular"] = Field("cosine", description="learning rate over steps")
+    schedule: Schedule = Field("cosine", description="learning rate over steps")
     loss: Distance = Field("mse", description="mean squared error, or binary cross-entropy of each pixel value")
     reduction: Reduction = Field("mean", description="over an image's pixel values; over images it is always the mean")
     decoder: Literal["auto", "mirror", "published"] = Field(

@@ -12,11 +12,14 @@ from typing import Any, ClassVar, Literal, Self
 
 import pytorch_lightning as pl
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from phispace.data.batches import Batch as Batch
 from phispace.encoders.base import Encoder
+
+Schedule = Literal["constant", "cosine", "triangular", "step"]
+"""See `phispace.methods.optimizers.rate_factor`."""
 
 
 class MethodConfig(BaseModel):
@@ -40,11 +43,26 @@ class MethodConfig(BaseModel):
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the gradient's average, in adam, adamw, muon")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the squared gradient's average, in adam, adamw, muon")
     epsilon: float = Field(1e-8, gt=0, description="added to the root of the squared gradient, in adam, adamw, muon")
-    schedule: Literal["constant", "cosine", "triangular"] = Field("constant", description="learning rate over steps")
+    schedule: Schedule = Field("constant", description="learning rate over steps: constant, cosine, triangular, step")
+    drops: tuple[tuple[float, float], ...] = Field(
+        (), description="step: (share of the steps, share of the peak) pairs; from there on the rate is that share"
+    )
+    tail: float = Field(
+        1.0, ge=0, le=1, description="step: share of the steps after which the rate falls on a line to rate_end"
+    )
     warmup: float = Field(0.0, ge=0, le=1, description="share of the steps in which the rate rises to its peak")
     rate_start: float = Field(0.0, ge=0, le=1, description="first rate as a share of the peak, where there is a warmup")
     rate_end: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak, unless constant")
     views: str = Field("none", description="augmentation of each view, a name of `phispace.data.views`")
+
+    @model_validator(mode="after")
+    def _drops(self) -> Self:
+        shares = [share for share, _ in self.drops]
+        if shares != sorted(set(shares)) or any(not 0 < s < 1 or not 0 <= f <= 1 for s, f in self.drops):
+            raise ValueError("drops are (share of the steps, share of the peak) pairs, shares rising between 0 and 1")
+        if self.schedule == "step" and not self.drops and self.tail == 1:
+            raise ValueError("the schedule step needs drops, for example drops=[[0.5, 0.1], [0.75, 0.01]], or a tail")
+        return self
 
 
 @dataclass(frozen=True)

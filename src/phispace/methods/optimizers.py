@@ -14,18 +14,19 @@ learning rate.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from phispace.errors import InputError
-from phispace.methods.base import MethodConfig
+from phispace.methods.base import MethodConfig, Schedule
 from phispace.methods.muon import Muon
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "muon", "muon-sgd")
-SCHEDULES = ("constant", "cosine", "triangular")
+SCHEDULES = get_args(Schedule)
 
 
 def build(method: nn.Module, config: MethodConfig, total_steps: int) -> dict[str, Any]:
@@ -40,10 +41,8 @@ def build(method: nn.Module, config: MethodConfig, total_steps: int) -> dict[str
         InputError: nothing to train, or an unknown name.
     """
     optimizer = make_optimizer(method, config)
-    schedule = LambdaLR(
-        optimizer,
-        lambda step: rate_factor(step, total_steps, config.schedule, config.warmup, config.rate_start, config.rate_end),
-    )
+    shape = config.schedule, config.warmup, config.rate_start, config.rate_end, config.drops, config.tail
+    schedule = LambdaLR(optimizer, lambda step: rate_factor(step, total_steps, *shape))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -100,12 +99,23 @@ def parameter_groups(method: nn.Module, config: MethodConfig) -> list[dict[str, 
     ]
 
 
-def rate_factor(step: int, total: int, schedule: str, warmup: float, start: float, end: float) -> float:
+def rate_factor(
+    step: int,
+    total: int,
+    schedule: str,
+    warmup: float,
+    start: float,
+    end: float,
+    drops: Sequence[tuple[float, float]] = (),
+    tail: float = 1.0,
+) -> float:
     """Learning rate of a step as a share of the peak, taken at the middle of the step.
 
         constant:    1
         cosine:      end + (1 - end) (1 + cos(π u)) / 2
         triangular:  1 + (end - 1) u
+        step:        f_k from the share s_k of all steps on, 1 before s_1; after the share `tail`, on a line from there
+                     to `end`
 
     where u runs from 0 to 1 after the warmup; in the warmup all of them rise linearly from `start` to 1.
 
@@ -114,6 +124,8 @@ def rate_factor(step: int, total: int, schedule: str, warmup: float, start: floa
         total: steps in all.
         warmup: share of the steps.
         start, end: shares of the peak.
+        drops: pairs (s_k, f_k), s_k rising; epoch e of E begins at the share e / E.
+        tail: share of the steps; 1 = no line.
     """
     if schedule not in SCHEDULES:
         raise InputError(f"There is no schedule named {schedule!r}; there are: {', '.join(SCHEDULES)}.")
@@ -122,6 +134,9 @@ def rate_factor(step: int, total: int, schedule: str, warmup: float, start: floa
         return start + (1.0 - start) * time / warmup
     if schedule == "constant":
         return 1.0
+    if schedule == "step":
+        level = max(((share, factor) for share, factor in drops if share <= min(time, tail)), default=(0.0, 1.0))[1]
+        return level if time < tail else level + (end - level) * (time - tail) / (1.0 - tail)
     done = (time - warmup) / max(1.0 - warmup, 1e-12)
     if schedule == "cosine":
         return end + (1.0 - end) * (1.0 + math.cos(math.pi * done)) / 2.0

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from phispace.encoders.base import Encoder
 from phispace.encoders.norm import BatchNorm1d, glorot_
 from phispace.errors import InputError
-from phispace.methods.base import Batch, Method, MethodConfig, Task
+from phispace.methods.base import Batch, Method, MethodConfig, Schedule, Task
 from phispace.methods.curriculum import at_side, mirror_every_other_epoch, side_at
 
 UNKNOWN = -1
@@ -36,7 +36,7 @@ class SupervisedConfig(MethodConfig):
 
     epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(128, ge=1, description="images a step, over all devices' shares on one device")
-    schedule: Literal["constant", "cosine", "triangular"] = Field("cosine", description="learning rate over steps")
+    schedule: Schedule = Field("cosine", description="learning rate over steps")
     head: Literal["linear", "linear-bn", "linear-no-bias"] = Field(
         "linear", description="dense layer; with batch normalisation after it; without a bias"
     )
