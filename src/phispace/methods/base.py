@@ -53,7 +53,7 @@ class MethodConfig(BaseModel):
     warmup: float = Field(0.0, ge=0, le=1, description="share of the steps in which the rate rises to its peak")
     rate_start: float = Field(0.0, ge=0, le=1, description="first rate as a share of the peak, where there is a warmup")
     rate_end: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak, unless constant")
-    views: str = Field("none", description="augmentation of each view, a name of `phispace.data.views`")
+    views: str = Field("none", description="augmentations of the views, see `phispace.data.views.named`")
 
     @model_validator(mode="after")
     def _drops(self) -> Self:
@@ -105,7 +105,7 @@ class Method(pl.LightningModule):
     Class attributes:
         title: name for people.
         uses_labels: whether labels enter the loss.
-        n_views: how many views of each image a step gets.
+        n_views: how many views of each image a step gets; see `count_views`.
         reference: paper, equation, and the code or formula that the numbers are checked against.
         default_encoder: the encoder used when none is named.
         presets: name -> overrides of [encoder], [method] and [training], for published settings.
@@ -127,6 +127,11 @@ class Method(pl.LightningModule):
         self.stage_number = 0
         self._stage_steps: int | None = None
         self._always_fixed: frozenset[str] | None = None
+
+    @classmethod
+    def count_views(cls, config: MethodConfig) -> int:
+        """How many views of each image a step gets; a method whose options say so overrides it."""
+        return cls.n_views
 
     def stages(self) -> tuple[Stage, ...]:
         """What is trained after what; by default one stage in which all is."""

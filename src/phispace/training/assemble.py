@@ -108,18 +108,21 @@ def val_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = No
     span = span or plan.timeline.spans[0]
     if len(span.items.val) == 0:
         return None
-    several = method_class(plan.config.method["name"]).n_views > 1
+    several = _count_views(plan) > 1
     size = max(world, min(max(int(plan.config.method["batch_size"]), 250), 500))
     order = Order(span.items.val, size, plan.seed, drop_last=False, shuffle=False, rank=rank, world=world)
     views = _views(plan, None if several else "none")
     return loader(order, Views(plan.images, views, plan.seed, purpose="val-views", by_epoch=False, rank=rank))
 
 
-def _views(plan: Plan, name: str | None = None) -> list[Any]:
-    from phispace.data.views import make_view
+def _views(plan: Plan, text: str | None = None) -> list[Any]:
+    from phispace.data.views.named import make_views
 
-    count = method_class(plan.config.method["name"]).n_views
-    return [make_view(name or plan.config.method["views"], plan.task.size) for _ in range(count)]
+    return make_views(text or plan.config.method["views"], _count_views(plan), plan.task.size)
+
+
+def _count_views(plan: Plan) -> int:
+    return int(method_class(plan.config.method["name"]).count_views(plan.config.method_config))
 
 
 def task_record(task: Task) -> dict[str, Any]:

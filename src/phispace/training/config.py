@@ -117,11 +117,14 @@ class RunConfig(_Table):
     def _method(cls, value: dict[str, Any]) -> dict[str, Any]:
         if "name" not in value:
             raise ValueError("expected the method's name under `name`")
+        from phispace.data.views.named import parse_views
         from phispace.methods import REGISTRY
 
         options = {k: v for k, v in value.items() if k != "name"}
         name = REGISTRY.resolve(str(value["name"]))
-        return {"name": name, **method_class(name).Config(**options).model_dump(mode="json")}
+        config = method_class(name).Config(**options)
+        parse_views(config.views, method_class(name).count_views(config))
+        return {"name": name, **config.model_dump(mode="json")}
 
     @field_validator("encoder", mode="after")
     @classmethod

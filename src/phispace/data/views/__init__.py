@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from phispace.data.views.base import View
 
+_JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1, "jitter": 0.8}
+
 # name -> (class, its options here, description)
 _TABLE: dict[str, tuple[str, dict[str, Any], str]] = {
     "none": ("phispace.data.views.base:Unchanged", {}, "the image as it is"),
@@ -51,6 +53,52 @@ _TABLE: dict[str, tuple[str, dict[str, Any], str]] = {
         "phispace.data.views.affine:ShiftRotate",
         {"degrees": 15.0, "shift": 0.1, "flip": 0.0},
         "as shift-rotate-flip, never mirrored: for digits and letters",
+    ),
+    "crop": (
+        "phispace.data.views.distort:Distort",
+        {},
+        "a crop of a fifth to all of the image, enlarged to its size, half of them mirrored",
+    ),
+    "simclr": (
+        "phispace.data.views.distort:Distort",
+        {**_JITTER, "grey": 0.2},
+        "as crop, then colours jittered (0.4, 0.4, 0.2, 0.1; 4 of 5 images) and a fifth made grey; no blur (SimCLR as "
+        "used on CIFAR)",
+    ),
+    "simclr-paper": (
+        "phispace.data.views.distort:Distort",
+        {
+            "crop": (0.08, 1.0),
+            "brightness": 0.8,
+            "contrast": 0.8,
+            "saturation": 0.8,
+            "hue": 0.2,
+            "jitter": 0.8,
+            "grey": 0.2,
+            "blur": 0.5,
+        },
+        "a crop of 0.08 to all, colours jittered twice as much, a fifth grey, half blurred (SimCLR as published for "
+        "ImageNet)",
+    ),
+    "byol-1": (
+        "phispace.data.views.distort:Distort",
+        {**_JITTER, "crop": (0.08, 1.0), "grey": 0.2, "blur": 1.0},
+        "the first of BYOL's two: a crop of 0.08 to all, colours jittered, a fifth grey, all blurred",
+    ),
+    "byol-2": (
+        "phispace.data.views.distort:Distort",
+        {**_JITTER, "crop": (0.08, 1.0), "grey": 0.2, "blur": 0.1, "solarise": 0.2},
+        "the second of BYOL's two: as the first, a tenth blurred, a fifth solarised",
+    ),
+    "affine": (
+        "phispace.data.views.geometry:RandomAffine",
+        {},
+        "turned by any angle, moved by up to a fifth, scaled by 0.7 to 1.3, sheared by up to 30 degrees, on grey (AET)",
+    ),
+    "projective": (
+        "phispace.data.views.geometry:RandomProjective",
+        {},
+        "scaled by 0.8 to 1.2, a quarter turn or none, each corner moved by up to an eighth of the side, on grey (AET)",
     ),
 }
 

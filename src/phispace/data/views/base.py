@@ -77,3 +77,16 @@ def check_number(name: str, value: object, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
         raise InputError(f"The option {name!r} is a number between 0 and {most:g}; got {value!r}.")
     return float(value)
+
+
+def check_range(name: str, value: object, least: float, most: float) -> tuple[float, float]:
+    """Two rising numbers between `least` and `most`.
+
+    Raises:
+        InputError: they are not.
+    """
+    pair = tuple(value) if isinstance(value, list | tuple) else ()
+    numbers = [float(v) for v in pair if isinstance(v, int | float) and not isinstance(v, bool)]
+    if len(pair) != 2 or len(numbers) != 2 or not least <= numbers[0] <= numbers[1] <= most:
+        raise InputError(f"The option {name!r} is two rising numbers between {least:g} and {most:g}; got {value!r}.")
+    return numbers[0], numbers[1]
