@@ -98,7 +98,9 @@ def test_convnet2_is_convnet4_with_two_convolutions():
 
 
 @pytest.mark.parametrize("size", [4, 5, 7, 8, 11, 13])
-@pytest.mark.parametrize("name", ["convnet4", "convnet2", "speednet", "nin", "alexnet", "resnet18", "mlp"])
+@pytest.mark.parametrize(
+    "name", ["convnet4", "convnet2", "speednet", "nin", "alexnet", "resnet18", "mlp", "vae-strided"]
+)
 def test_small_images_work(name, size):
     encoder = build_encoder(name, 1, size).eval()
     assert encoder(torch.rand(2, 1, size, size)).isfinite().all()

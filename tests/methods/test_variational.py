@@ -163,7 +163,18 @@ def test_the_features_are_the_mean_and_nothing_is_drawn_in_reconstructions(name)
 
 @pytest.mark.parametrize(
     ("encoder", "size"),
-    [("vae-simple", 28), ("vae-simple", 32), ("vae-deep", 32), ("vae-residual", 28), ("vae-residual", 33), ("mlp", 28)],
+    [
+        ("vae-simple", 28),
+        ("vae-simple", 32),
+        ("vae-deep", 28),
+        ("vae-deep", 32),
+        ("vae-residual", 28),
+        ("vae-residual", 33),
+        ("vae-strided", 64),
+        ("vae-strided", 28),
+        ("vae-strided", 9),
+        ("mlp", 28),
+    ],
 )
 def test_the_decoder_restores_the_size(encoder, size):
     method = made(encoder=encoder, code=4, size=size).eval()
@@ -180,6 +191,29 @@ def test_published_networks_have_the_published_layers():
     assert [shapes[k] for k in ("conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3", "features")] == [
         (32, 26, 26), (32, 13, 13), (128, 11, 11), (128, 5, 5), (1024,), (256,), (32,), (2,),
     ]  # fmt: skip
+
+
+def test_the_network_of_disentanglement_has_the_published_layers():
+    """Layer by layer for images of 64 x 64; what goes up is what torch's own transposed convolution gives."""
+    encoder = build_encoder("vae-strided", 1, 64)
+    shapes = encoder.shapes()
+    assert [shapes[k] for k in ("conv1", "conv2", "conv3", "conv4", "fc1", "features")] == [
+        (32, 32, 32), (32, 16, 16), (64, 8, 8), (64, 4, 4), (256,), (10,),
+    ]  # fmt: skip
+    kernels = [encoder.stages[f"conv{i}"][0].kernel_size for i in (1, 2, 3, 4)]
+    assert kernels == [(4, 4), (4, 4), (2, 2), (2, 2)]
+    decoder = encoder.decoder()
+    h = torch.rand(2, 10)
+    met = []
+    for module in decoder:
+        before, h = h, module(h)
+        if isinstance(module, torch.nn.ConvTranspose2d):
+            met.append(tuple(h.shape[1:]))
+            torch.testing.assert_close(
+                h, torch.nn.functional.conv_transpose2d(before, module.weight, module.bias, stride=2, padding=1)
+            )
+    assert met == [(64, 8, 8), (32, 16, 16), (32, 32, 32), (1, 64, 64)]
+    assert h.shape == (2, 1, 64, 64)
 
 
 def test_an_encoder_without_a_linear_code_is_refused_in_a_sentence():

@@ -13,6 +13,7 @@ REGISTRY = Registry(
         "vae-simple": "phispace.encoders.vae_simple:VAESimple",
         "vae-deep": "phispace.encoders.vae_deep:VAEDeep",
         "vae-residual": "phispace.encoders.vae_residual:VAEResidual",
+        "vae-strided": "phispace.encoders.vae_strided:VAEStrided",
         "nin": "phispace.encoders.nin:NIN",
         "alexnet": "phispace.encoders.alexnet:AlexNet",
         "resnet18": "phispace.encoders.resnet:ResNet18",

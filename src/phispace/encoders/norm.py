@@ -62,7 +62,7 @@ class BatchNorm1d(_FromTheStart, nn.BatchNorm1d):
 def glorot_(module: nn.Module) -> None:
     """Glorot uniform weights and zero biases, Keras' start, for every convolution and dense layer inside."""
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -41,7 +41,7 @@ class BetaTCVAE(Variational):
     Config: ClassVar[type[MethodConfig]] = BetaTCVAEConfig
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "sprites": {
-            "encoder": {"name": "vae-residual", "options": {"code": 10, "width": 16}},
+            "encoder": {"name": "vae-strided"},
             "method": {"observation": "bernoulli", "learning_rate": 5e-4, "batch_size": 64},
         },
     }

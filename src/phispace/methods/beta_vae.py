@@ -49,11 +49,11 @@ class BetaVAE(VAE):
     Config: ClassVar[type[MethodConfig]] = BetaVAEConfig
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
         "sprites": {
-            "encoder": {"name": "vae-residual", "options": {"code": 10, "width": 16}},
+            "encoder": {"name": "vae-strided"},
             "method": {"observation": "bernoulli", "learning_rate": 5e-4, "batch_size": 64},
         },
         "capacity": {
-            "encoder": {"name": "vae-residual", "options": {"code": 10, "width": 16}},
+            "encoder": {"name": "vae-strided"},
             "method": {"observation": "bernoulli", "capacity": 25.0, "learning_rate": 5e-4, "batch_size": 64},
         },
     }

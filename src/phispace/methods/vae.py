@@ -58,6 +58,10 @@ class VAE(Variational):
             "encoder": {"name": "mlp", "options": {"hidden": (512,), "batch_norm": False, "code": 2}},
             "method": _PUBLISHED,
         },
+        "sprites": {
+            "encoder": {"name": "vae-strided"},
+            "method": {"observation": "bernoulli", "learning_rate": 5e-4, "batch_size": 64},
+        },
         "modern": {
             "encoder": {"name": "vae-residual", "options": {"code": 64}},
             "method": {
