@@ -41,7 +41,8 @@ def histograms(images: ImageSet, bins: int | None = None) -> Embeddings:
     bins = (64 if channels == 1 else 8) if bins is None else bins
     if not 2 <= bins <= 256 or bins**channels > MOST_BINS:
         raise InputError(
-            f"A histogram has 2 to 256 bins a channel and at most {MOST_BINS} in all; got {bins} for {channels} channels."
+            f"A histogram has 2 to 256 bins a channel and at most {MOST_BINS} in all; got {bins} for {channels} "
+            "channels."
         )
     width = bins**channels
     weights = bins ** np.arange(channels - 1, -1, -1)

@@ -19,6 +19,7 @@ STEPS = {
     "evaluate": "phispace.studies.steps.evaluate:Evaluate",
     "accuracy": "phispace.studies.steps.accuracy:Accuracy",
     "map": "phispace.studies.steps.map:DrawMap",
+    "maps": "phispace.studies.steps.maps:DrawMaps",
     "film": "phispace.studies.steps.film:DrawFilm",
     "trajectory": "phispace.studies.steps.trajectory:Trajectory",
     "similarity": "phispace.studies.steps.similarity:Similarity",
@@ -31,6 +32,9 @@ STEPS = {
     "latents": "phispace.studies.steps.decoded:Latents",
     "curves": "phispace.studies.steps.decoded:Curves",
     "longer": "phispace.studies.steps.longer:Longer",
+    "same-queries": "phispace.studies.steps.same_queries:SameQueries",
+    "costs": "phispace.studies.steps.costs:Costs",
+    "ranking": "phispace.studies.steps.ranking:Ranking",
     "look": "phispace.studies.steps.look:LookInside",
 }
 

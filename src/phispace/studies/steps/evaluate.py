@@ -44,7 +44,9 @@ class Evaluate(Step[EvaluateOptions]):
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
         facts = primary_facts(rows, made["layers"][0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
-        return Outcome({"rows": rows}, list(sections), _answer(rows, made["layers"][0]), headline)
+        return Outcome(
+            {"rows": rows, "layers": made["layers"]}, list(sections), _answer(rows, made["layers"][0]), headline
+        )
 
 
 def _answer(rows: Sequence[Mapping[str, Any]], layer: str) -> str:

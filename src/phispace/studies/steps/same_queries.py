@@ -7,7 +7,6 @@ them. Where they differ, the similarities must be equal: equal vectors may stand
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -80,7 +79,7 @@ class SameQueries(Step[SameQueriesOptions]):
             Figure(
                 title="What is near the same images in each representation?",
                 path=sheet.relative_to(context.out).as_posix(),
-                alt=f"The {options.shown} nearest training images of {len(queries)} test images, a row a representation",
+                alt=f"The {options.shown} nearest training images of {len(queries)} test images by representation",
                 caption="Test images, one column each, chosen by a hash of their ids, and their nearest training "
                 "images by cosine, nearest first; green frames are of the query's class.",
             ),
@@ -115,7 +114,9 @@ def agree(index: Index, asked: Embeddings, held: Embeddings, k: int, most: int) 
     distance, other = peer.kneighbors(unit_vectors(np.asarray(few.vectors, np.float32)))
     difference = float(np.abs((1 - distance) - cosine).max())
     if difference > TOLERANCE:
-        raise ValueError(f"FAISS and scikit-learn differ by {difference:.2g} in cosine; at most {TOLERANCE:g} is rounding")
+        raise ValueError(
+            f"FAISS and scikit-learn differ by {difference:.2g} in cosine; at most {TOLERANCE:g} is rounding"
+        )
     return {"same": float((other == position).mean()), "difference": difference, "n": float(len(few))}
 
 
@@ -154,11 +155,7 @@ def _claim(
     names = ", ".join(f"{label} {mean:.1%}" for label, mean in against.items())
     answer = (
         f"Precision at {options.k} of neighbours, mean over classes: {names}. Of {len(means)} learnt representations "
-        f"{len(above)} are above both; the best, {best}, has {means[best]:.1%}, the lowest, {worst}, {means[worst]:.1%}."
+        f"{len(above)} are above both; the best, {best}, has {means[best]:.1%}, the lowest, {worst}, "
+        f"{means[worst]:.1%}."
     )
     return Findings(findings=(Finding(claim=options.guess, verdict=verdict, answer=answer),))
-
-
-def precisions_of(result: Mapping[str, Any]) -> dict[str, float]:
-    """Store -> mean precision, from what the step left."""
-    return {label: float(row["mean"]) for label, row in result["precision"].items()}

@@ -1,0 +1,120 @@
+"""Steps that set many representations side by side: search, rank correlation, costs, maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from phispace.embeddings.store import Embeddings
+from phispace.errors import InputError
+from phispace.maps.base import Map
+from phispace.maps.multiples import draw_multiples
+from phispace.search.compared import Line, draw_compared
+from phispace.search.index import Index
+from phispace.studies.runner import run_study
+from phispace.studies.steps.codes import CodesOptions
+from phispace.studies.steps.ranking import correlations
+from phispace.studies.steps.same_queries import agree
+from phispace.studies.study import parse
+
+ALONE = {"threads": 1, "precision": "float32"}
+MINI = {
+    "title": "Two networks side by side",
+    "question": "Which one?",
+    "images": "digits",
+    "limit": {"smoke": {"train": 300, "val": 60, "test": 90}},
+    "guesses": {"meaning": "They do not capture semantic information."},
+    "step": [
+        {"do": "train", "id": "supervised", "epochs": 2, "settings": ["encoder.width=8"]},
+        {"do": "train", "id": "codes", "method": "autoencoder", "epochs": 1, "settings": ["encoder.width=8"]},
+        {
+            "do": "codes", "id": "stores", "runs": ["supervised", "codes"], "layers": {"supervised": ["conv4", "fc1"]},
+            "baselines": ["pixels", "histogram", "pca", "untrained"], "widths": [16],
+        },
+        {"do": "evaluate", "id": "scores", "of": "stores", "evaluations": ["knn", "few-labels", "health"],
+         "options": {"few-labels": {"draws": 3, "per_class": [1, 20], "classifiers": ["linear"]}}},
+        {"do": "same-queries", "id": "search", "of": "stores", "queries": 3, "checked": 40, "guess": "guess:meaning"},
+        {"do": "maps", "id": "maps", "of": "stores", "method": "pca", "max_items": 80},
+        {"do": "ranking", "id": "ranking", "of": ["scores"], "metrics": ["knn.accuracy", "health.rankme"]},
+        {"do": "costs", "id": "costs", "runs": ["supervised", "codes"], "scores": "scores",
+         "metrics": ["knn.accuracy", "health.rankme"]},
+    ],
+}  # fmt: skip
+
+
+def test_all_steps_on_real_digits(tmp_path: Path) -> None:
+    page, answers = run_study(parse(json.loads(json.dumps(MINI)), "mini"), out=tmp_path, scale="smoke", training=ALONE)
+    steps = json.loads((tmp_path / "study.json").read_text())["steps"]
+    stores = set(steps["stores"]["result"]["stores"])
+    # The two runs have one network at the start, so its fc1 layer (`features`) stands there once.
+    assert {"supervised conv4", "supervised fc1", "codes", "pixels", "colour histograms", "PCA 16 components"} < stores
+    assert {"untrained supervised conv4", "untrained supervised fc1"} < stores
+    precision = steps["search"]["result"]["precision"]
+    assert set(precision) == stores
+    assert precision["supervised fc1"]["mean"] > precision["colour histograms"]["mean"] + 0.1
+    assert all(row["difference"] < 1e-4 and row["n"] == 40 for row in steps["search"]["result"]["agreement"].values())
+    rho = {a["metric"]: a["rho"] for a in steps["ranking"]["result"]["all"]}
+    assert rho["knn.accuracy"] > 0.5
+    assert steps["ranking"]["result"]["all"][0]["n"] == len(stores)
+    for name in ("figures/search.png", "maps/maps.png", "figures/costs.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert min(picture.size) > 150
+    assert "FAISS and scikit-learn" in " ".join(answers)
+    assert "They do not capture semantic information." in page.read_text(encoding="utf-8")
+
+
+def store(vectors: np.ndarray) -> Embeddings:
+    n = len(vectors)
+    split = np.where(np.arange(n) % 4 == 0, "test", "train")
+    return Embeddings.build(vectors, np.array([f"i{k}" for k in range(n)]), np.arange(n) % 3, split, ("a", "b", "c"))
+
+
+def test_the_two_libraries_agree_and_a_wrong_index_is_found_out() -> None:
+    vectors = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    whole = store(vectors)
+    asked, held = whole.part("test", labelled=True), whole.part("train", labelled=True)
+    found = agree(Index.build(held), asked, held, 5, 30)
+    assert found["same"] == 1.0
+    assert found["difference"] < 1e-5
+    other = store(vectors[::-1].copy()).part("train", labelled=True)
+    with pytest.raises(ValueError, match="differ by"):
+        agree(Index.build(other), asked, held, 5, 30)
+
+
+def test_rank_correlations_are_scipys_over_the_rows_that_have_both() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=9), rng.normal(size=9)
+    rows = [{"m": a, "t": b} for a, b in zip(x, y, strict=True)] + [{"t": 3.0}, {"m": float("nan"), "t": 1.0}]
+    (found,) = correlations(rows, ["m"], "t")
+    assert found.n == 9
+    assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic)
+    (few,) = correlations(rows[:3], ["m"], "t")
+    (flat,) = correlations([{"m": 1.0, "t": v} for v in x], ["m"], "t")
+    assert np.isnan(few.rho)
+    assert np.isnan(flat.rho)
+
+
+def test_layers_of_a_run_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="not among the runs"):
+        CodesOptions(runs=("a",), layers={"b": ("fc1",)})
+
+
+def test_pictures_refuse_what_they_cannot_draw(tmp_path: Path) -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(InputError, match="at least one query"):
+        draw_compared([], [], [], tmp_path / "a.png")
+    with pytest.raises(InputError, match="all of the queries"):
+        draw_compared([image], ["a"], [Line("x", [], [])], tmp_path / "a.png")
+    with pytest.raises(InputError, match="no maps"):
+        draw_multiples({}, tmp_path / "b.png")
+    one, other = (
+        Map(np.zeros((4, 2)), np.array(list("abcd")), np.zeros(4, np.int64), classes, "pca", {}, {})
+        for classes in (("a",), ("b",))
+    )
+    with pytest.raises(InputError, match="different classes"):
+        draw_multiples({"one": one, "other": other}, tmp_path / "b.png")
