@@ -185,11 +185,12 @@ def test_labels_may_be_words_and_are_needed(digits) -> None:
 def test_every_method_fits_and_transforms(method: str, digits) -> None:
     x, y = digits
     encoder = {"code": 4} if method in ("vae", "beta-vae", "beta-tcvae") else None  # they end in a linear code
+    encoder = {"words": 12} if method == "patch-kmeans" else encoder
     staged = method == "greedy-layerwise"
     options = {"then": "nothing", "layer_epochs": 1} if staged else None  # a transformer hands it no labels
     fitted = PhiTransformer(
         method=method,
-        encoder="mlp",
+        encoder="patch-dictionary" if method == "patch-kmeans" else "mlp",
         encoder_options=encoder,
         options=options,
         epochs=3 if staged else 1,

@@ -14,10 +14,17 @@ from phispace.training.config import RunConfig, make_config
 from phispace.training.train import train
 
 #: The network, and what a method needs beside the options below.
+ENCODER = {"patch-kmeans": "patch-dictionary"}
 NETWORK = ("encoder.hidden=[16]", "encoder.code=32")
-SETTINGS = {"greedy-layerwise": ("encoder.hidden=[16,8]", "method.layer_epochs=1", "method.epochs=3")}
+SETTINGS = {
+    "greedy-layerwise": ("encoder.hidden=[16,8]", "method.layer_epochs=1", "method.epochs=3"),
+    "patch-kmeans": ("encoder.words=24", "method.epochs=3"),
+}
 #: Steps at which it is cut, of 4 an epoch.
-STEPS = {"greedy-layerwise": (2, 6, 8)}  # in the first layer, in the second, at the first step of the last stage
+STEPS = {
+    "greedy-layerwise": (2, 6, 8),  # in the first layer, in the second, at the first step of the last stage
+    "patch-kmeans": (1, 2),  # its epochs are one step
+}
 
 
 class Stop(Exception):
@@ -29,7 +36,9 @@ class CrashAt(Callback):
         self.step = step
 
     def on_train_batch_start(self, trainer: object, pl_module: object, batch: object, batch_idx: int) -> None:
-        if trainer.global_step == self.step:  # type: ignore[attr-defined]
+        # Lightning's count of steps is one of updates, of which a step may have several or none.
+        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1  # type: ignore[attr-defined]
+        if done == self.step:
             raise Stop
 
 
@@ -39,7 +48,7 @@ def config(name: str) -> RunConfig:
         "training.accelerator=cpu", "training.devices=1", "training.tensorboard=false", "training.health_items=32",
         "training.checkpoint_steps=1", "training.drop_last=true",
     )  # fmt: skip
-    return make_config(name, "digits", encoder="mlp", epochs=2, settings=settings)
+    return make_config(name, "digits", encoder=ENCODER.get(name, "mlp"), epochs=2, settings=settings)
 
 
 @pytest.fixture(scope="module")

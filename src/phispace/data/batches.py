@@ -8,7 +8,7 @@ processes of a machine; a batch gathers its rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from phispace.randomness import rng, torch_rng
 
 if TYPE_CHECKING:
     from phispace.data.views.base import View
+
+T = TypeVar("T")
 
 
 class Batch(NamedTuple):
@@ -195,7 +197,7 @@ def drops_last(items: int, batch_size: int) -> bool:
     return items > batch_size and (rest == 1 or rest * 10 <= items)
 
 
-def loader(order: Order, views: Views) -> DataLoader[Batch]:
+def loader(order: Order, views: Dataset[T]) -> DataLoader[T]:
     """The two together, in this process: a batch costs too little to be worth sending between processes."""
     return DataLoader(views, sampler=order, batch_size=None, num_workers=0, collate_fn=_as_it_is)
 

@@ -16,6 +16,7 @@ REGISTRY = Registry(
         "vae-strided": "phispace.encoders.vae_strided:VAEStrided",
         "nin": "phispace.encoders.nin:NIN",
         "alexnet": "phispace.encoders.alexnet:AlexNet",
+        "patch-dictionary": "phispace.encoders.patch_dictionary:PatchDictionary",
         "resnet18": "phispace.encoders.resnet:ResNet18",
     },
 )

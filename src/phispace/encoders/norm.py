@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,7 +19,8 @@ class _FromTheStart(_BatchNorm):
 
     With a momentum of 0.01 torch's (and Keras') running statistics keep 0.99^n of their arbitrary start, a third
     after 100 steps, which ruins the evaluation of short runs. From step 1 / momentum on, this is the usual rule.
-    A batch with one value a channel has no variance; it is normalised with the running statistics.
+    A batch with one value a channel has no variance; it is normalised with the running statistics. With
+    `track_running_stats` off for a while, batches leave no trace: see `untracked`.
 
     Args:
         width: channels.
@@ -40,10 +43,11 @@ class _FromTheStart(_BatchNorm):
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
             )
-        if self._seen is None:
-            self._seen = 0 if self.num_batches_tracked is None else int(self.num_batches_tracked)
-        self._seen += 1
-        self.momentum = max(self.least_momentum, 1.0 / self._seen)
+        if self.track_running_stats:
+            if self._seen is None:
+                self._seen = 0 if self.num_batches_tracked is None else int(self.num_batches_tracked)
+            self._seen += 1
+            self.momentum = max(self.least_momentum, 1.0 / self._seen)
         return super().forward(x)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -57,6 +61,19 @@ class BatchNorm2d(_FromTheStart, nn.BatchNorm2d):
 
 class BatchNorm1d(_FromTheStart, nn.BatchNorm1d):
     """`torch.nn.BatchNorm1d` with `_FromTheStart`'s statistics."""
+
+
+@contextmanager
+def untracked(module: nn.Module) -> Iterator[None]:
+    """Batches that go through meanwhile leave no trace in the running statistics; they are normalised as ever."""
+    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def glorot_(module: nn.Module) -> None:

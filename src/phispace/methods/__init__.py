@@ -13,5 +13,6 @@ REGISTRY = Registry(
         "vae": "phispace.methods.vae:VAE",
         "beta-vae": "phispace.methods.beta_vae:BetaVAE",
         "beta-tcvae": "phispace.methods.beta_tcvae:BetaTCVAE",
+        "patch-kmeans": "phispace.methods.patch_kmeans:PatchKMeans",
     },
 )

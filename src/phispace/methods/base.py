@@ -6,7 +6,7 @@ an image it wants, and returns its loss with every term by name. It knows nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -22,13 +22,25 @@ Schedule = Literal["constant", "cosine", "triangular", "step"]
 """See `phispace.methods.optimizers.rate_factor`."""
 
 
-class MethodConfig(BaseModel):
-    """Options that all methods share; a method's own `Config` adds to them. Unknown names are refused."""
+class CommonConfig(BaseModel):
+    """Options that all methods share, with a gradient or without. Unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(30, ge=1, description="passes over the training images")
     batch_size: int = Field(256, ge=1, description="images a step, over all devices' shares on one device")
+
+
+class PassConfig(CommonConfig):
+    """Options of methods that have no gradient; a method's own `Config` adds to them."""
+
+    batch_size: int = Field(256, ge=1, description="images that are looked at together; memory grows with it")
+    views: str = Field("none", description="augmentation of each view, a name of `phispace.data.views`")
+
+
+class MethodConfig(CommonConfig):
+    """Options of methods that follow a gradient; a method's own `Config` adds to them."""
+
     optimizer: Literal["adam", "adamw", "sgd", "muon", "muon-sgd"] = Field(
         "adam", description="how weights are updated"
     )
@@ -99,14 +111,20 @@ class Stage:
 class Method(pl.LightningModule):
     """Base of all methods.
 
-    A method has one objective, or trains in turns: then it overrides `stages`, returns in `loss_terms` the terms of
-    the stage `self.stage`, and calls `enter_stage(0)` at the end of its `__init__`.
+    A method has one of three forms. With one objective it defines `loss_terms`. If it trains in turns, it also
+    overrides `stages`, returns in `loss_terms` the terms of the stage `self.stage`, and calls `enter_stage(0)` at the
+    end of its `__init__`. If it has no gradient, it sets `has_gradient` to False and defines `fit_without_gradient`.
+
+    With several optimisers, whose losses take turns within a step, it names them in `players` and defines `turns`.
 
     Class attributes:
         title: name for people.
         uses_labels: whether labels enter the loss.
         n_views: how many views of each image a step gets; see `count_views`.
         reference: paper, equation, and the code or formula that the numbers are checked against.
+        has_gradient: False if weights are set by `fit_without_gradient`, one pass an epoch.
+        players: names of the optimisers, where there are several; each has its turn in every step.
+        comparable: whether a lower validation loss means a better checkpoint; if not, the last one counts as the best.
         default_encoder: the encoder used when none is named.
         presets: name -> overrides of [encoder], [method] and [training], for published settings.
     """
@@ -115,12 +133,16 @@ class Method(pl.LightningModule):
     uses_labels: ClassVar[bool] = False
     n_views: ClassVar[int] = 1
     reference: ClassVar[str]
+    has_gradient: ClassVar[bool] = True
+    players: ClassVar[tuple[str, ...]] = ()
+    comparable: ClassVar[bool] = True
     default_encoder: ClassVar[str] = "convnet4"
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
-    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    Config: ClassVar[type[CommonConfig]] = MethodConfig
 
-    def __init__(self, encoder: Encoder, config: MethodConfig, task: Task) -> None:
+    def __init__(self, encoder: Encoder, config: CommonConfig, task: Task) -> None:
         super().__init__()
+        self.automatic_optimization = self.has_gradient and not self.players
         self.encoder = encoder
         self.config = config
         self.task = task
@@ -183,8 +205,37 @@ class Method(pl.LightningModule):
         """The step's loss and its terms: `{"loss": scalar, term: scalar, ...}`, each a batch mean."""
         raise NotImplementedError(f"{type(self).__name__} must define loss_terms (abstract)")
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def fit_without_gradient(self, images: Iterable[Batch]) -> dict[str, Tensor]:
+        """One pass, for methods without a gradient: set weights from the training images, once an epoch.
+
+        What is kept from pass to pass lies in buffers and parameters, and draws are a function of it and of the seed:
+        a run that was cut makes the pass again from the last checkpoint and ends alike.
+
+        Args:
+            images: all training images in batches of `batch_size`, in this epoch's order. They may be gone through
+                several times and are the same each time; they are on the CPU.
+
+        Returns:
+            `loss` and its terms as of `loss_terms`, means over the pass.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define fit_without_gradient (abstract)")
+
+    def turns(self, batch: Batch) -> Iterator[dict[str, Tensor]]:
+        """The losses of a step in the order of `players`, each with terms of its own: `{"loss": scalar, term: ...}`.
+
+        The player's optimiser has made its step when the next one is asked for.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define turns (abstract)")
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Lightning's hook; the trainer's monitors log every entry by its name."""
+        if not self.has_gradient:
+            with torch.no_grad():
+                return self.fit_without_gradient(batch)
+        if self.players:
+            from phispace.methods.players import take_turns
+
+            return take_turns(self, batch, self.optimizers(), self.lr_schedulers(), self.manual_backward)
         return self.loss_terms(batch)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -208,18 +259,32 @@ class Method(pl.LightningModule):
         leaves the general one."""
         return ""
 
+    def samples(self, count: int) -> Tensor | None:
+        """Images (count, C, H, W) in [0, 1] that the method makes of the same codes at each call, or None where it makes
+        none; training keeps a picture of them for each epoch."""
+        return None
+
     @property
     def predict_once(self) -> Callable[[Tensor], Tensor] | None:
         """Class logits from one pass, where `predict` averages over several; otherwise None."""
         return None
 
     def configure_optimizers(self) -> Any:
-        """Optimiser and schedule of the config; see `phispace.methods.optimizers`."""
+        """Optimiser and schedule of the config, one for each player; see `phispace.methods.optimizers`."""
         from phispace.methods.optimizers import build
 
+        if not isinstance(self.config, MethodConfig):
+            return None  # it has no gradient
         stage = self.stage
-        total = self._stage_steps or stage.epochs * self.task.steps_per_epoch
-        return build(self, self.config.model_copy(update=dict(stage.options)), max(1, total))
+        total = max(1, self._stage_steps or stage.epochs * self.task.steps_per_epoch)
+        config = self.config.model_copy(update=dict(stage.options))
+        if self.players:
+            return [build(self, config, total, self.parameters_of(player)) for player in self.players]
+        return build(self, config, total)
+
+    def parameters_of(self, player: str) -> list[nn.Parameter]:
+        """The weights that a player's optimiser moves."""
+        raise NotImplementedError(f"{type(self).__name__} must define parameters_of (abstract)")
 
     def step_rng(self, purpose: str) -> torch.Generator:
         """A generator for this place of training: a function of (seed, purpose, global step)."""

@@ -14,7 +14,7 @@ learning rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import torch
@@ -29,26 +29,31 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "muon", "muon-sgd")
 SCHEDULES = get_args(Schedule)
 
 
-def build(method: nn.Module, config: MethodConfig, total_steps: int) -> dict[str, Any]:
+def build(
+    method: nn.Module, config: MethodConfig, total_steps: int, only: Iterable[nn.Parameter] | None = None
+) -> dict[str, Any]:
     """What Lightning's `configure_optimizers` returns: one optimiser and a rate that changes every step.
 
     Args:
         method: its trainable parameters are optimised; see the module for their groups.
         config: see `MethodConfig`.
         total_steps: steps from first to last.
+        only: these of the method's parameters, where it has several optimisers; by default all.
 
     Raises:
         InputError: nothing to train, or an unknown name.
     """
-    optimizer = make_optimizer(method, config)
+    optimizer = make_optimizer(method, config, only)
     shape = config.schedule, config.warmup, config.rate_start, config.rate_end, config.drops, config.tail
     schedule = LambdaLR(optimizer, lambda step: rate_factor(step, total_steps, *shape))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def make_optimizer(method: nn.Module, config: MethodConfig) -> torch.optim.Optimizer:
+def make_optimizer(
+    method: nn.Module, config: MethodConfig, only: Iterable[nn.Parameter] | None = None
+) -> torch.optim.Optimizer:
     """The optimiser of a config over the trainable parameters of a method; see `build`."""
-    groups = parameter_groups(method, config)
+    groups = parameter_groups(method, config, only)
     if not groups:
         raise InputError(f"{type(method).__name__} has no trainable parameters, so there is nothing to optimise.")
     rate = config.learning_rate
@@ -79,9 +84,11 @@ def make_optimizer(method: nn.Module, config: MethodConfig) -> torch.optim.Optim
     raise InputError(f"There is no optimiser named {config.optimizer!r}; there are: {', '.join(OPTIMIZERS)}.")
 
 
-def parameter_groups(method: nn.Module, config: MethodConfig) -> list[dict[str, Any]]:
+def parameter_groups(
+    method: nn.Module, config: MethodConfig, only: Iterable[nn.Parameter] | None = None
+) -> list[dict[str, Any]]:
     """Groups `encoder`, `heads` (filters and matrices) and `vectors`, with decay and rate; empty ones left out."""
-    trainable = [p for p in method.parameters() if p.requires_grad]
+    trainable = [p for p in (method.parameters() if only is None else only) if p.requires_grad]
     encoder = getattr(method, "encoder", None)
     inner = set(encoder.parameters()) if isinstance(encoder, nn.Module) else set()
     weights = [p for p in trainable if p.ndim >= 2]

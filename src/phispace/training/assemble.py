@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from phispace.data.batches import Batch, Order, Views, loader
 from phispace.data.imageset import ImageSet
+from phispace.data.passes import Passes, whole_order
 from phispace.encoders.base import Encoder
 from phispace.errors import InputError
 from phispace.methods.base import Method, Stage, Task
@@ -46,7 +47,8 @@ class Plan:
     def in_stages(self, method: Method) -> Plan:
         """The same with the method's stages."""
         tables = self.config.method, self.config.training
-        return replace(self, timeline=lay_out(self.images, method.stages(), *tables))
+        whole = not method.has_gradient
+        return replace(self, timeline=lay_out(self.images, method.stages(), *tables, whole=whole))
 
 
 def make_plan(config: RunConfig, images: ImageSet) -> Plan:
@@ -60,7 +62,7 @@ def make_plan(config: RunConfig, images: ImageSet) -> Plan:
         raise InputError(f"Encoders take square images; those of {images.name!r} are {height} x {width}. Use --size.")
     kind = method_class(config.method["name"])
     whole = Stage("", int(config.method["epochs"]), labelled=kind.uses_labels)
-    timeline = lay_out(images, (whole,), config.method, config.training)
+    timeline = lay_out(images, (whole,), config.method, config.training, whole=not kind.has_gradient)
     span = timeline.spans[0]
     task = Task(channels, height, images.classes, len(span.items.train), span.steps_per_epoch)
     return Plan(config, images, task, timeline)
@@ -90,9 +92,15 @@ def build_method(config: RunConfig, task: Task) -> Method:
     return method
 
 
-def train_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = None) -> DataLoader[Batch]:
-    """Batches of shuffled, augmented training images of a stage (by default the first); see `Order` for processes."""
+def train_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = None) -> DataLoader[Any]:
+    """Batches of shuffled, augmented training images of a stage (by default the first); see `Order` for processes.
+
+    Of a method without a gradient one `Pass` an epoch.
+    """
     span = span or plan.timeline.spans[0]
+    if not method_class(plan.config.method["name"]).has_gradient:
+        passes = Passes(Views(plan.images, _views(plan), plan.seed), int(plan.config.method["batch_size"]))
+        return loader(whole_order(span.items.train, plan.seed), passes)
     order = Order(
         span.items.train, span.batch_size, plan.seed, drop_last=span.drop_last, rank=rank, world=world,
     )  # fmt: skip

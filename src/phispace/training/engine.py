@@ -49,6 +49,8 @@ class World:
     def choose_precision(self, plan: Plan, method: Method) -> Choice:
         """What the configuration asks for, or what `auto` means here."""
         asked = plan.config.training.precision
+        if asked == "auto" and not method.has_gradient:
+            return Choice(FLOAT32, "weights are set without a gradient", {})
         if asked != "auto":
             return Choice(asked, "asked for", {})
         batch = next(iter(train_loader(plan)))

@@ -16,7 +16,9 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from phispace import storage
+from phispace.data.passes import Pass
 from phispace.errors import DivergedError, RunError
+from phispace.methods.base import Method
 from phispace.randomness import key
 from phispace.run import Run
 from phispace.training import checkpoints
@@ -77,6 +79,13 @@ class Guard(Callback):
                 "they must agree. This version of Lightning resumes in another way than was tested."
             )
         self._seed(trainer, "torch", step)
+        if isinstance(batch, Pass):
+            batch.before_each = self._stop_within_the_pass
+
+    def _stop_within_the_pass(self) -> None:
+        """A pass over all images may take long; one that is stopped is made again."""
+        if self.signals.received:
+            raise interrupted(self.signals.received, self.run.path, saved=(self._folder / checkpoints.LAST).exists())
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._seed(trainer, "torch-validation")  # the same draws each time, so that epochs compare
@@ -134,7 +143,8 @@ class Guard(Callback):
         if trainer.current_epoch == span.epochs.start:  # losses of different stages do not compare
             self.best = {"val_loss": None, "epoch": trainer.current_epoch, "checkpoint": None}
         policy = self.plan.config.training.checkpoints
-        improved = loss is not None and (self.best["val_loss"] is None or loss < self.best["val_loss"])
+        comparable = isinstance(pl_module, Method) and pl_module.comparable
+        improved = comparable and loss is not None and (self.best["val_loss"] is None or loss < self.best["val_loss"])
         named = None
         if policy == "all" or (policy == "improved" and improved):
             named = f"epoch={epoch:03d}" + ("" if loss is None else f"-val_loss={loss:.4f}")

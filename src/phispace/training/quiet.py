@@ -22,6 +22,7 @@ _IRRELEVANT = (
     r".*Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`.*",
     r".*You defined a `validation_step` but have no `val_dataloader`.*",
     r".*`Trainer.fit` .* without a model.*",
+    r".*configure_optimizers` returned `None`.*",
 )
 
 

@@ -44,7 +44,7 @@ class Recorder(Callback):
         self.timings: list[Row] = []
         self.bad: str | None = None
         self._train, self._val = Sums(), Sums()
-        self._rate = 0.0
+        self._rate: float | None = None
         self._seconds = 0.0
         self._since = time.perf_counter()
         self._epoch_began = (0.0, 0)
@@ -72,7 +72,9 @@ class Recorder(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        if groups:  # of a method without a gradient there are none
+            self._rate = float(groups[0]["lr"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -105,7 +107,7 @@ class Recorder(Callback):
         speed = (seen - self._last_log[1]) / max(seconds - self._last_log[0], 1e-9)
         self._last_log = (seconds, seen)
         named = {f"train/{k}": v for k, v in zip(self._train.names, values, strict=True)}
-        extra = {"learning_rate": self._rate, "images_per_second": speed}
+        extra = {"images_per_second": speed} | ({} if self._rate is None else {"learning_rate": self._rate})
         for logger in trainer.loggers:
             logger.log_metrics({**named, **extra}, step=self.step)
         self.task.note(f"loss {named['train/loss']:.4f}, {speed:,.0f} images/s")
@@ -137,7 +139,7 @@ class Recorder(Callback):
         row: Row = {"epoch": epoch, "step": self.step, "images_seen": self.images_seen}
         if self.plan.timeline.staged:
             row["stage"] = self.plan.timeline.at_epoch(max(epoch - 1, 0)).name
-        if epoch:
+        if epoch and self._rate is not None:
             row["learning_rate"] = self._rate
         row |= {f"train_{k}": v for k, v in train.items()} | {f"val_{k}": v for k, v in val.items()}
         if val and not _finite(val["loss"]):

@@ -116,13 +116,16 @@ class Timeline:
         return span.epochs.start + epochs, batches
 
 
-def lay_out(images: ImageSet, stages: Sequence[Stage], config: Mapping[str, Any], training: Any) -> Timeline:
+def lay_out(
+    images: ImageSet, stages: Sequence[Stage], config: Mapping[str, Any], training: Any, *, whole: bool = False
+) -> Timeline:
     """Place stages one after the other.
 
     Args:
         stages: of the method.
         config: the table [method]; a stage's options come before it.
         training: the table [training].
+        whole: an epoch is one step over all its images, as of a method without a gradient.
 
     Raises:
         InputError: a stage without images to train on.
@@ -131,7 +134,7 @@ def lay_out(images: ImageSet, stages: Sequence[Stage], config: Mapping[str, Any]
     epoch = step = 0
     for number, stage in enumerate(stages):
         items = choose_items(images, stage.labelled, training.refit)
-        batch = int(stage.options.get("batch_size", config["batch_size"]))
+        batch = len(items.train) if whole else int(stage.options.get("batch_size", config["batch_size"]))
         asked = training.drop_last
         drop = drops_last(len(items.train), batch) if asked is None else asked and len(items.train) >= batch
         span = Span(number, stage.name, range(epoch, epoch + stage.epochs), step, items, batch, drop)

@@ -25,12 +25,14 @@ from phispace.training import checkpoints
 from phispace.training.assemble import Plan, make_method, make_plan
 from phispace.training.config import RunConfig
 from phispace.training.engine import Loaders, World, build_trainer, find_world
+from phispace.training.forms import check_form
 from phispace.training.guard import Guard
 from phispace.training.health import Health
 from phispace.training.quiet import quiet_lightning
 from phispace.training.record import first_record, result_record, stages_record
 from phispace.training.recorder import Recorder
 from phispace.training.resume import check_images, extension_caveat, reopened, resumed_config
+from phispace.training.samples import SampleGrids
 from phispace.training.signals import StopSignals, interrupted
 from phispace.training.speed import fast_process
 from phispace.training.stages import Turns
@@ -82,6 +84,7 @@ def train(
     # No file of ours is touched but by the first process; the others read what it has written.
     with quiet_lightning():
         world = find_world(config.training)
+    check_form(config, world)
     if not world.first:
         progress = SILENT
     elif run is None:
@@ -192,8 +195,9 @@ class _Training:
             recorder = Recorder(run.path, plan, task, Health(plan) if options.health_every else None)
             guard = Guard(run, plan, recorder, signals)
             loaders = Loaders(plan, guard)
+            ours = [Turns(plan.timeline), recorder, SampleGrids(run.path), guard]
             trainer = build_trainer(
-                options, run.path, precision, [Turns(plan.timeline), recorder, guard, *self.callbacks], self.loggers,
+                options, run.path, precision, [*ours, *self.callbacks], self.loggers,
                 epochs=int(plan.config.method["epochs"]), resumed=start is not None,
                 step=int(checkpoints.read_record(start)["step"]) if start else 0, staged=plan.timeline.staged,
             )  # fmt: skip

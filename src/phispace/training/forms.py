@@ -1,0 +1,36 @@
+"""What of [training] a method's form does not allow, said before anything is begun."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phispace.errors import InputError
+from phispace.training.config import RunConfig, method_class
+
+if TYPE_CHECKING:
+    from phispace.training.engine import World
+
+
+def check_form(config: RunConfig, world: World) -> None:
+    """Raise InputError for an option that the method has no use for.
+
+    - A method without a gradient has none to clip, and runs in one process.
+    - With several optimisers the trainer clips no gradient: they take turns within a step.
+    - Where validation losses do not compare, waiting for a lower one says nothing.
+    """
+    name, options = config.method["name"], config.training
+    kind = method_class(name)
+    if not kind.has_gradient and world.size > 1:
+        raise InputError(
+            f"The method {name!r} sets its weights in one process, not in {world.size}; use --devices 1 --num-nodes 1."
+        )
+    if options.gradient_clip is not None and (not kind.has_gradient or kind.players):
+        why = f"has {len(kind.players)} optimisers that take turns" if kind.has_gradient else "follows no gradient"
+        raise InputError(
+            f"training.gradient_clip is {options.gradient_clip:g}, but the method {name!r} {why}; leave it out."
+        )
+    if options.patience is not None and not kind.comparable:
+        raise InputError(
+            f"training.patience is {options.patience}, but a lower validation loss of the method {name!r} does not "
+            "mean a better network; leave it out."
+        )
