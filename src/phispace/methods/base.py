@@ -260,8 +260,8 @@ class Method(pl.LightningModule):
         return ""
 
     def samples(self, count: int) -> Tensor | None:
-        """Images (count, C, H, W) in [0, 1] that the method makes of the same codes at each call, or None where it makes
-        none; training keeps a picture of them for each epoch."""
+        """Images (count, C, H, W) in [0, 1] that the method makes, of the same codes at each call, or None; training
+        keeps a picture of them for each epoch."""
         return None
 
     @property
