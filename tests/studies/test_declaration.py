@@ -110,3 +110,26 @@ def test_a_training_may_be_on_further_images(tmp_path: Path) -> None:
 def test_images_that_are_not_declared_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'mnist', which are not among \[others\]: there are none"):
         parse({"title": "t", "question": "q", "images": "digits", "step": [{"do": "train", "on": "mnist"}]}, "x")
+
+
+def test_options_of_the_images_are_the_studys_own(tmp_path: Path) -> None:
+    """They belong to the source that the declaration names, not to another one that is asked for."""
+    step = {"do": "train", "epochs": {"smoke": 1}, "encoder": "mlp", "settings": ["training.health_every=0"]}
+    study = parse(
+        {**TABLE, "images": "cells", "images_options": {"labelled": 60, "unlabelled": 30}, "step": [step]}, "m"
+    )
+    seen = []
+
+    class Told(Exception):
+        pass
+
+    def told(images, scale):
+        seen.append(len(images))
+        raise Told
+
+    object.__setattr__(study, "limited", told)
+    with pytest.raises(Told):
+        run_study(study, out=tmp_path / "own", scale="smoke")
+    with pytest.raises(Told):
+        run_study(study, out=tmp_path / "other", images="digits", scale="smoke")
+    assert seen == [90, 1797]

@@ -15,7 +15,7 @@ Reference: Vincent, Larochelle, Lajoie, Bengio and Manzagol, "Stacked Denoising 
 here as one network trained at once.
 
 To bring two domains together (Glorot, Bordes and Bengio, "Domain Adaptation for Large-Scale Sentiment Classification",
-2011) it is trained on the unlabelled images of both: see docs/methods/denoising-autoencoder.md.
+2011) it is trained on the unlabelled images of both: see the study `domain-adaptation`.
 """
 
 from __future__ import annotations

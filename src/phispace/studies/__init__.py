@@ -11,5 +11,7 @@ REGISTRY = Registry(
         "few-labels": "phispace.studies.declared:few_labels",
         "autoencoder-2d": "phispace.studies.declared:autoencoder_2d",
         "vae-latents": "phispace.studies.declared:vae_latents",
+        "disentanglement": "phispace.studies.declared:disentanglement",
+        "domain-adaptation": "phispace.studies.declared:domain_adaptation",
     },
 )

@@ -33,3 +33,13 @@ def autoencoder_2d() -> Study:
 def vae_latents() -> Study:
     """Variational autoencoders of MNIST and CIFAR-10 as published, a flat and a modern one beside them."""
     return shipped("vae-latents")
+
+
+def domain_adaptation() -> Study:
+    """Labels of one domain, images of two: a denoising autoencoder of both, from digits to changed digits."""
+    return shipped("domain-adaptation")
+
+
+def disentanglement() -> Study:
+    """VAE, beta-VAE and beta-TCVAE on sprites of known factors: does each dimension of the code follow one factor?"""
+    return shipped("disentanglement")

@@ -129,7 +129,8 @@ def run_study(
         if load is not None:
             found = load()
         else:
-            found = load_images(spec, data_dir=data_dir, size=size or study.size, progress=progress)
+            own = study.images_options if spec == study.images else {}
+            found = load_images(spec, data_dir=data_dir, size=size or study.size, options=own, progress=progress)
         return study.limited(found, scale)
 
     if out.exists() and not (out / "study.json").exists() and (out.is_file() or any(out.iterdir())):

@@ -3,6 +3,7 @@
     title = "..."
     question = "..."
     images = "cifar10"
+    images_options = { ... }                      # of that source, if it has any
 
     [others]                                      # further image sets, if there are any; `on` names one
     mnist = "mnist"
@@ -18,7 +19,7 @@ Any option may be such a table. A step whose `only` list lacks the scale is left
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class Study:
         title: the report's title.
         question: what it asks, in one sentence.
         images: default images, a name or path.
+        images_options: options of that source.
         steps: the steps' tables in order.
         reference: what experiment this repeats.
         size: images are resized to this, or None.
@@ -57,6 +59,7 @@ class Study:
     steps: tuple[Mapping[str, Any], ...]
     reference: str = ""
     size: int | None = None
+    images_options: Mapping[str, Any] = field(default_factory=dict)
     limit: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     guesses: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
@@ -110,7 +113,8 @@ def parse(table: Mapping[str, Any], name: str) -> Study:
     missing = [key for key in ("title", "question", "images") if key not in table]
     if missing or not steps:
         raise DataError(f"The study {name!r} lacks {', '.join([*missing, *([] if steps else ['step'])])}.")
-    unknown = sorted(set(table) - {"title", "question", "images", "reference", "size", "limit", "guesses", "others"})
+    known = {f.name for f in fields(Study)} - {"name", "steps"}
+    unknown = sorted(set(table) - known)
     if unknown:
         raise DataError(f"The study {name!r} has unknown keys: {', '.join(unknown)}.")
     seen: set[str] = set()

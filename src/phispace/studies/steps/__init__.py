@@ -27,6 +27,7 @@ STEPS = {
     "networks": "phispace.studies.steps.networks:Networks",
     "function-space": "phispace.studies.steps.function_space:FunctionSpace",
     "few-labels": "phispace.studies.steps.few_labels:FewLabelsStep",
+    "adaptation": "phispace.studies.steps.adaptation:Adaptation",
     "codes": "phispace.studies.steps.codes:Codes",
     "reconstructions": "phispace.studies.steps.decoded:Reconstructions",
     "latents": "phispace.studies.steps.decoded:Latents",

@@ -1,0 +1,168 @@
+"""What the step `adaptation` says: accuracies across and within domains, transfer losses and ratios, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from phispace.report.document import Column, Fact, Finding, Findings, Number, Part, Row, Table, Verdict
+from phispace.report.scores import store_name
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One representation on one target.
+
+    Attributes:
+        label: what it is.
+        across: accuracy on the target's test images, fitted on the source's labels.
+        interval: of `across`, 95 %.
+        within: the same fitted on the target's own labels.
+        distance: proxy A-distance between the domains' training images.
+        n: test images.
+    """
+
+    label: str
+    across: float
+    interval: tuple[float, float]
+    within: float
+    distance: float
+    n: int
+
+    def loss(self, floor: float) -> float:
+        """Transfer loss: the error across less the error on raw pixels with the target's labels."""
+        return 1 - self.across - floor
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A target with its representations: learnt on both, learnt on the source, baselines; raw pixels last."""
+
+    key: str
+    name: str
+    rows: tuple[Representation, ...]
+
+    @property
+    def floor(self) -> float:
+        """e_b(T, T): error on raw pixels with the target's labels."""
+        return 1 - self.rows[-1].within
+
+
+def ratio(error: float, floor: float) -> float:
+    """Of two errors; nan where there is none to compare with."""
+    return error / floor if floor > 0 else float("nan")
+
+
+def sections(source: str, domains: Sequence[Domain], method: str) -> tuple[list[Part], str, list[Fact], dict[str, Any]]:
+    """Tables, the answer, the headline and the numbers as JSON."""
+    parts: list[Part] = [_table(source, d, first=not i) for i, d in enumerate(domains)]
+    parts.append(_ratios(domains))
+    parts.append(Findings(findings=tuple(_finding(source, d) for d in domains)))
+    told = "; ".join(
+        f"{d.key}: {d.rows[0].across:.1%} after learning on both domains, {d.rows[1].across:.1%} after learning on "
+        f"{source} alone, {d.rows[-1].across:.1%} on raw pixels"
+        for d in domains
+    )
+    answer = f"A classifier of {source}'s labels names so many test images of the other domain right: {told}."
+    headline = [
+        Fact(name=f"{d.key}, learnt on both", value=_share(d.rows[0]), note=f"{d.rows[0].n:,} test images")
+        for d in domains
+    ]
+    numbers = {
+        "domains": {
+            d.key: {
+                r.label: {
+                    "across": r.across, "interval": list(r.interval), "within": r.within, "n": r.n,
+                    "proxy_a_distance": r.distance, "transfer_loss": r.loss(d.floor),
+                }
+                for r in d.rows
+            }
+            for d in domains
+        }
+    }  # fmt: skip
+    return parts, answer, headline, numbers
+
+
+def _share(row: Representation) -> Number:
+    return Number(value=row.across, low=row.interval[0], high=row.interval[1], form="share")
+
+
+def _table(source: str, domain: Domain, *, first: bool) -> Table:
+    return Table(
+        title=f"From {source} to {domain.key}",
+        label_title="Representation",
+        columns=(
+            Column(title=f"fitted on {source}", form="share", higher_is_better=True),
+            Column(title="fitted on the target", form="share"),
+            Column(title="transfer loss", form="points", higher_is_better=False),
+            Column(title="proxy A-distance", form="number"),
+        ),
+        rows=tuple(
+            Row(
+                label=store_name(r.label),
+                cells=(
+                    _share(r),
+                    Number(value=r.within, form="share"),
+                    Number(value=r.loss(domain.floor), form="points"),
+                    Number(value=r.distance),
+                ),
+                baseline=place > 1,
+            )
+            for place, r in enumerate(domain.rows)
+        ),
+        caption=(
+            f"Accuracy of a linear classifier on {domain.rows[0].n:,} test images of the target. The transfer loss is "
+            "its error less that of a classifier of raw pixels that had the target's labels. The proxy A-distance "
+            "says how well a linear classifier tells the domains apart: 2 always, 0 not at all."
+            if first
+            else ""
+        ),
+    )
+
+
+def _ratios(domains: Sequence[Domain]) -> Table:
+    """Glorot et al.'s two ratios, over the targets."""
+    labels = [r.label for r in domains[0].rows]
+    same = all([r.label for r in d.rows] == labels for d in domains)
+    rows = []
+    for place, label in enumerate(labels):
+        found = [(d.rows[place], d.floor) for d in domains]
+        rows.append(
+            Row(
+                label=store_name(label) if same else store_name(label).split(",")[0],
+                cells=(
+                    Number(value=fmean(ratio(1 - r.across, floor) for r, floor in found)),
+                    Number(value=fmean(ratio(1 - r.within, floor) for r, floor in found)),
+                ),
+                baseline=place > 1,
+            )
+        )
+    return Table(
+        title="Over all targets",
+        label_title="Representation",
+        columns=(
+            Column(title="transfer ratio", form="number", higher_is_better=False),
+            Column(title="in-domain ratio", form="number", higher_is_better=False),
+        ),
+        rows=tuple(rows),
+        caption="Errors over that of raw pixels with the target's labels, mean over the targets (Glorot et al. 2011): "
+        "fitted on the source's labels, and on the target's.",
+    )
+
+
+def _finding(source: str, domain: Domain) -> Finding:
+    """Is learning on both better than on the source alone and than raw pixels? By intervals that do not meet."""
+    both, alone, raw = domain.rows[0], domain.rows[1], domain.rows[-1]
+    better = [both.interval[0] > other.interval[1] for other in (alone, raw)]
+    worse = [both.interval[1] < other.interval[0] for other in (alone, raw)]
+    verdict: Verdict = "yes" if all(better) else "no" if any(worse) else "partly" if any(better) else "open"
+    return Finding(
+        claim=f"Learning on unlabelled images of both domains carries the labels of {source} over to {domain.key}.",
+        verdict=verdict,
+        answer=f"{both.across:.1%} [{both.interval[0]:.1%}, {both.interval[1]:.1%}] of the target's test images are "
+        f"named right, {alone.across:.1%} after learning on {source} alone and {raw.across:.1%} on raw pixels; with "
+        f"the target's labels it would be {both.within:.1%}. (Yes: over both, with intervals that do not meet.)",
+        numbers=(Fact(name="learnt on both", value=_share(both)),),
+    )
