@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 _LUMA = (0.2989, 0.587, 0.114)
+_TINY = 1e-20
 
 
 def luma(images: Tensor) -> Tensor:
@@ -52,12 +53,12 @@ def hue_(images: Tensor, shifts: Tensor) -> Tensor:
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    divisor = torch.where(chroma == 0, 1.0, chroma)
-    sixths = torch.where(
-        value == red,
-        (green - blue) / divisor,
-        torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
-    )
+    divisor = chroma.clamp_min(_TINY)  # without chroma the differences are 0 too
+    # Choosing by weights that are 0 or 1 costs a fraction of comparing and masking.
+    not_red, not_green = (value - red).sign_(), (value - green).sign_()
+    at_green = (blue - red).div_(divisor).add_(2)
+    at_blue = (red - green).div_(divisor).add_(4)
+    sixths = (green - blue).div_(divisor).lerp_(at_green.lerp_(at_blue, not_green), not_red)
     sixths += 6 * shifts[:, None, None]
     for channel, offset in enumerate((3, 1, -1)):
         t = sixths + offset
@@ -100,16 +101,19 @@ def jitter(images: Tensor, factors: Sequence[Tensor | None], order: Tensor, appl
     wanted = [number for number, factor in enumerate(factors) if factor is not None]
     steps = torch.where(applied[:, None], order, len(OPERATIONS))
     where = torch.arange(len(images))
+    mine, spare = torch.empty_like(images), torch.empty_like(images)
     for place in range(order.shape[1]):
         now, by = steps[where, place].sort(stable=True)
-        images, where = images[by], where[by]
+        torch.index_select(images, 0, by.to(images.device), out=mine)
+        where = where[by]
+        images, mine, spare = mine, spare, mine
         ends = torch.searchsorted(now, torch.arange(len(OPERATIONS) + 1)).tolist()
         for number in wanted:
             begin, end = ends[number], ends[number + 1]
             factor = factors[number]
             if factor is not None and end > begin:
                 OPERATIONS[number](images[begin:end], factor[where[begin:end]].to(images))
-    return images[where.argsort()]
+    return torch.index_select(images, 0, where.argsort().to(images.device), out=mine)
 
 
 def _wide(factors: Tensor) -> Tensor:

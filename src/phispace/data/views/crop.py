@@ -8,7 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from phispace.data.views.base import to_float
+
 _TRIES = 10
+#: Images whose intermediate products stay in a processor's cache.
+_AT_ONCE = 64
 
 
 class Crops(NamedTuple):
@@ -53,20 +57,25 @@ def resized_crop(images: Tensor, crops: Crops, flips: Tensor) -> Tensor:
     likewise.
 
     Args:
-        images: float (B, C, H, W), best channels_last.
+        images: uint8, or float32 in [0, 1], (B, C, H, W), best channels_last.
         crops: inside the images; enlarging needs no smoothing against aliases.
         flips: bool (B,).
 
     Returns:
-        float (B, C, H, W), contiguous (plane by plane).
+        float32 (B, C, H, W), contiguous (plane by plane).
     """
     count, channels, height, width = images.shape
-    rows = interpolation(crops.top, crops.height, height).to(images)
-    columns = interpolation(crops.left, crops.width, width, flips).to(images)
-    x = images.permute(0, 2, 3, 1).reshape(count, height, width * channels)
-    x = torch.bmm(rows, x).view(count, height, width, channels)
-    x = x.permute(0, 3, 1, 2).reshape(count, channels * height, width)
-    return torch.bmm(x, columns.transpose(1, 2)).view(count, channels, height, width)
+    rows = interpolation(crops.top, crops.height, height).to(images.device)
+    columns = interpolation(crops.left, crops.width, width, flips).to(images.device).transpose(1, 2)
+    result = torch.empty(count, channels, height, width, device=images.device)
+    for begin in range(0, count, _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        x = images[part] if images.is_floating_point() else to_float(images[part])
+        x = x.permute(0, 2, 3, 1).reshape(-1, height, width * channels)
+        x = torch.bmm(rows[part], x).view(-1, height, width, channels)
+        x = x.permute(0, 3, 1, 2).reshape(-1, channels * height, width)
+        torch.bmm(x, columns[part], out=result[part].view(-1, channels * height, width))
+    return result
 
 
 def interpolation(start: Tensor, length: Tensor, size: int, flips: Tensor | None = None) -> Tensor:

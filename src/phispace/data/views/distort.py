@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from phispace.data.views.base import View, check_number, check_range, to_float
+from phispace.data.views.base import View, check_number, check_range
 from phispace.data.views.blur import gaussian_blur, kernel_size
 from phispace.data.views.colour import grey_, jitter, solarise_
 from phispace.data.views.crop import Crops, draw_crops, resized_crop
@@ -113,19 +113,23 @@ class Distort(View):
 
     def apply(self, images: Tensor, draws: Draws) -> Tensor:
         """The views that these parameters make of uint8 images (B, C, size, size)."""
-        x = resized_crop(to_float(images), draws.crops, draws.flips)
+        x = resized_crop(images, draws.crops, draws.flips)
         coloured = images.shape[1] == 3
         kept = [strength > 0 and (coloured or number < 2) for number, strength in enumerate(self.strength)]
         if self.jitter and any(kept):
             factors = [factor if keep else None for factor, keep in zip(draws.factors, kept, strict=True)]
             x = jitter(x, factors, draws.order, draws.jittered)
         if self.grey and coloured:
-            some = draws.greyed.nonzero()[:, 0]
-            x[some] = grey_(x[some])
+            some = _where(draws.greyed, x)
+            x[some] = grey_(x.index_select(0, some))
         if self.blur:
-            some = draws.blurred.nonzero()[:, 0]
-            x[some] = gaussian_blur(x[some], draws.sigma[some], kernel_size(self.size))
+            some = _where(draws.blurred, x)
+            x[some] = gaussian_blur(x.index_select(0, some), draws.sigma.to(x)[some], kernel_size(self.size))
         if self.solarise:
-            some = draws.solarised.nonzero()[:, 0]
-            x[some] = solarise_(x[some])
+            some = _where(draws.solarised, x)
+            x[some] = solarise_(x.index_select(0, some))
         return x.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def _where(chosen: Tensor, images: Tensor) -> Tensor:
+    return chosen.nonzero()[:, 0].to(images.device)
