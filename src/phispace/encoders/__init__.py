@@ -17,6 +17,7 @@ REGISTRY = Registry(
         "nin": "phispace.encoders.nin:NIN",
         "alexnet": "phispace.encoders.alexnet:AlexNet",
         "patch-dictionary": "phispace.encoders.patch_dictionary:PatchDictionary",
+        "dim": "phispace.encoders.dim:DIMEncoder",
         "resnet18": "phispace.encoders.resnet:ResNet18",
     },
 )

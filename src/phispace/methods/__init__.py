@@ -14,5 +14,7 @@ REGISTRY = Registry(
         "beta-vae": "phispace.methods.beta_vae:BetaVAE",
         "beta-tcvae": "phispace.methods.beta_tcvae:BetaTCVAE",
         "patch-kmeans": "phispace.methods.patch_kmeans:PatchKMeans",
+        "infomax": "phispace.methods.infomax:InfoMax",
     },
+    aliases={"dim": "infomax"},
 )

@@ -291,3 +291,17 @@ class Method(pl.LightningModule):
         from phispace.randomness import torch_rng
 
         return torch_rng(int(getattr(self, "run_seed", 0)), f"method/{purpose}", self.global_step)
+
+    def batch_rng(self, purpose: str, batch: Batch) -> torch.Generator:
+        """A generator for a batch: a function of (seed, step) in training, of (seed, first image) in evaluation.
+
+        So a resumed run draws what it would have drawn, and validation draws the same in every epoch.
+        """
+        from phispace.randomness import torch_rng
+
+        if self.training:
+            # Processes see other images of the same step; each has draws of its own.
+            rank = self.global_rank
+            return self.step_rng(purpose + (f"/{rank}" if rank else ""))
+        first = int(batch.index[0]) if len(batch.index) else 0
+        return torch_rng(int(getattr(self, "run_seed", 0)), f"method/{purpose}-evaluation", first)

@@ -22,7 +22,6 @@ from phispace.methods.base import Batch, Method, MethodConfig, Task
 from phispace.methods.decoders import Output, make_decoder
 from phispace.methods.gaussian_codes import draw, in_use, kl_by_dimension
 from phispace.methods.observation import Observation, reconstruction_term
-from phispace.randomness import torch_rng
 
 _SHOWN = 8
 
@@ -110,17 +109,8 @@ class Variational(Method):
         return min(1.0, self.global_step / steps) if self.training and steps > 0 else 1.0
 
     def noise(self, mean: Tensor, batch: Batch) -> Tensor:
-        """ε of N(0, 1), (B, D): a function of (seed, step) in training, of (seed, first image) in evaluation.
-
-        So a resumed run draws what it would have drawn, and validation draws the same in every epoch.
-        """
-        if self.training:
-            # Processes see other images of the same step; each has draws of its own.
-            rank = self.global_rank
-            generator = self.step_rng("reparametrise" + (f"/{rank}" if rank else ""))
-        else:
-            first = int(batch.index[0]) if len(batch.index) else 0
-            generator = torch_rng(int(getattr(self, "run_seed", 0)), "method/reparametrise-evaluation", first)
+        """ε of N(0, 1), (B, D); see `Method.batch_rng`."""
+        generator = self.batch_rng("reparametrise", batch)
         return torch.randn(mean.shape, generator=generator).to(mean.device)
 
     # -- collapse
