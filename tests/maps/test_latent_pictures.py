@@ -58,6 +58,14 @@ def test_the_arc_keeps_the_length_and_equal_angles():
     assert np.linalg.norm(linear(one, other, 9)[4]) < 3.2
 
 
+def test_the_arc_between_codes_that_point_apart_is_no_longer_than_the_longer_one():
+    """The formula of codes of one length gives 36 half-way here."""
+    angle = np.pi - 0.05
+    one, other = np.array([2.0, 0.0]), 0.2 * np.array([np.cos(angle), np.sin(angle)])
+    lengths = np.linalg.norm(spherical(one, other, 11), axis=1)
+    np.testing.assert_allclose(lengths, np.linspace(2, 0.2, 11), rtol=1e-5)
+
+
 @pytest.mark.parametrize("other", [[0.0, 0.0], [2.0, 2.0], [-2.0, -2.0]])
 def test_codes_on_one_line_have_no_arc(other):
     walked = spherical(np.array([1.0, 1.0]), np.array(other), 4)

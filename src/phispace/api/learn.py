@@ -115,6 +115,8 @@ def images_of(
 ) -> ImageSet:
     """The images a run was trained on, or others at the run's size.
 
+    A run of a study that takes a part of a set is found the same part again, by the counts in its record.
+
     Raises:
         DataError: the run's own images changed since, by their fingerprint.
     """
@@ -134,12 +136,26 @@ def images_of(
     )
     expected = run.record["images"]["fingerprint"]
     if images is None and found.fingerprint != expected:
+        part = _part_of_a_study(run, found)
+        if part is not None and part.fingerprint == expected:
+            return part
         raise DataError(
             f"The images {own['name']!r} are not those that {run.path} was trained on (fingerprint "
             f"{found.fingerprint[:12]}…, {expected[:12]}… is expected). "
             "Name the right ones with --images or --data-dir."
         )
     return found
+
+
+def _part_of_a_study(run: Run, images: ImageSet) -> ImageSet | None:
+    """As many images of each split as the run had, chosen as studies choose them; None if it had no fewer."""
+    from phispace.studies.study import images_subset
+
+    counts: dict[str, int] = run.record["images"]["items"]
+    whole = {split: len(images.where(split)) for split in counts}
+    if any(counts[split] > whole[split] for split in counts) or sum(counts.values()) >= len(images):
+        return None
+    return images_subset(images, **counts)
 
 
 def embed(

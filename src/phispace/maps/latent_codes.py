@@ -52,17 +52,24 @@ def linear(one: np.ndarray, other: np.ndarray, steps: int) -> np.ndarray:
 def spherical(one: np.ndarray, other: np.ndarray, steps: int) -> np.ndarray:
     """On the great arc from one code (D,) to another: float32 (steps, D).
 
-        (sin((1 - t) θ) one + sin(t θ) other) / sin θ,   θ the angle between them
+        (sin((1 - t) θ) u + sin(t θ) v) / sin θ · ((1 - t) |one| + t |other|),   θ the angle between u and v
 
-    A straight line between two draws of a normal in many dimensions passes places of a length that no draw has; the arc
-    keeps the length. Codes on one line from the origin, or at it, have no arc: there it is the straight line.
+    with u and v the codes at length 1. A straight line between two draws of a normal in many dimensions passes places
+    of a length that no draw has; the arc keeps the length. Codes on one line from the origin, or at it, have no arc:
+    there it is the straight line.
 
-    Source: White, "Sampling Generative Networks", 2016, arXiv 1609.04468, section 2.1 (after Shoemake 1985).
+    Source: White, "Sampling Generative Networks", 2016, arXiv 1609.04468, section 2.1 (after Shoemake 1985). Departure:
+    the formula is of codes of one length; put to codes of two lengths, as is usual, it leaves the way for far longer
+    ones where they point nearly apart (1 and -0.5 in a plane of two dimensions), so the length is drawn linearly here.
     """
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    lengths = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
-    angle = float(np.arccos(np.clip(one @ other / lengths, -1, 1))) if lengths > 0 else 0.0
+    lengths = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if min(lengths) == 0:
+        return linear(one, other, steps)
+    u, v = one / lengths[0], other / lengths[1]
+    angle = float(np.arccos(np.clip(u @ v, -1, 1)))
     if np.sin(angle) < 1e-6:
         return linear(one, other, steps)
     t = np.linspace(0, 1, steps)[:, None]
-    return np.asarray((np.sin((1 - t) * angle) * one + np.sin(t * angle) * other) / np.sin(angle), np.float32)
+    direction = (np.sin((1 - t) * angle) * u + np.sin(t * angle) * v) / np.sin(angle)
+    return np.asarray(direction * ((1 - t) * lengths[0] + t * lengths[1]), np.float32)
