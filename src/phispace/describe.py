@@ -13,7 +13,7 @@ from phispace.registry import registry
 
 def one_line(kind: str, name: str) -> str:
     """First line of the entry's docstring, read from its source, so that nothing heavy is imported."""
-    module, _, attribute = registry(kind).table[registry(kind).resolve(name)].partition(":")
+    module, _, attribute = registry(kind).target(name).partition(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return ""

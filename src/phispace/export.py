@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from phispace import __version__, storage
 from phispace.encoders.base import DEFAULT_LAYER, Encoder, Normalise
+from phispace.encoders.weights import misfits
 from phispace.errors import DataError, InputError
 from phispace.progress import SILENT, Progress
 from phispace.run import Run, now
@@ -263,7 +264,7 @@ def load_encoder(path: Path | str) -> Encoder:
             Nothing is loaded in part.
         InputError: an encoder that this phispace does not have.
     """
-    from phispace.encoders.build import build_encoder
+    from phispace.encoders.build import build_encoder, to_be_filled
 
     folder = Path(path)
     folder = folder.parent if folder.name == RECORD else folder
@@ -282,8 +283,8 @@ def load_encoder(path: Path | str) -> Encoder:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{folder / WEIGHTS} cannot be read: {error}") from error
     with torch.random.fork_rng(devices=()):  # the weights drawn here are replaced; the caller's draws stay his own
-        encoder = build_encoder(name, channels, size, **options)
-    problems = differences(encoder.state_dict(), tensors)
+        encoder = build_encoder(name, channels, size, **to_be_filled(name, options))
+    problems = misfits(encoder.state_dict(), tensors)
     if problems:
         shown = "; ".join(problems[:6]) + (f"; and {len(problems) - 6} more" if len(problems) > 6 else "")
         raise DataError(
@@ -291,16 +292,3 @@ def load_encoder(path: Path | str) -> Encoder:
         )
     encoder.load_state_dict(tensors)
     return encoder.eval()
-
-
-def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """What keeps weights from fitting, one phrase a tensor."""
-    phrases = []
-    for name in [*expected, *(n for n in found if n not in expected)]:
-        if name not in found:
-            phrases.append(f"{name} is missing")
-        elif name not in expected:
-            phrases.append(f"{name} is not known")
-        elif expected[name].shape != found[name].shape:
-            phrases.append(f"{name} is {tuple(found[name].shape)}, {tuple(expected[name].shape)} is expected")
-    return phrases

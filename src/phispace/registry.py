@@ -2,6 +2,9 @@
 
 A table maps a name to `"module:Class"`. Third parties add entries through the entry-point group
 `phispace.<kind>` (for example `phispace.methods`); a name that is taken already is an error, never an overwrite.
+
+A family is a library's names under a prefix: `timm:resnet50` is the entry that the function of the family `timm` makes
+of `resnet50`. What a family knows is asked only when one of its names is used.
 """
 
 from __future__ import annotations
@@ -34,12 +37,20 @@ class Registry:
         kind: plural name, one of `KINDS`.
         table: name -> `"module:attribute"`.
         aliases: other names of the same entries.
+        families: prefix -> `"module:function"`; the function takes the name behind the prefix and gives the entry.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, str], aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        table: Mapping[str, str],
+        aliases: Mapping[str, str] | None = None,
+        families: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self._own = dict(table)
         self.aliases = dict(aliases or {})
+        self.families = dict(families or {})
 
     @property
     def singular(self) -> str:
@@ -68,18 +79,32 @@ class Registry:
             InputError: no such name; close matches are listed.
         """
         name = self.aliases.get(name, name)
-        if name in self.table:
+        prefix, colon, rest = name.partition(":")
+        if name in self.table or (prefix in self.families and rest):
             return name
-        known = [*self.table, *self.aliases]
+        known = [*self.table, *self.aliases, *(f"{family}:NAME" for family in self.families)]
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        if colon:
+            close = [f"{family}:NAME" for family in self.families]
         hint = f" Did you mean {', '.join(close)}?" if close else f" There are: {', '.join(self.table)}."
         raise InputError(f"There is no {self.singular} named {name!r}.{hint}")
 
+    def target(self, name: str) -> str:
+        """Where the entry of this name is defined, `"module:attribute"`; of a family's name, the family's function.
+
+        Raises:
+            InputError: no such name.
+        """
+        name = self.resolve(name)
+        return self.table[name] if name in self.table else self.families[name.partition(":")[0]]
+
     def get(self, name: str) -> Any:
         """Import and return the entry of this name."""
-        module, _, attribute = self.table[self.resolve(name)].partition(":")
+        name = self.resolve(name)
+        module, _, attribute = self.target(name).partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = getattr(importlib.import_module(module), attribute)
+            return found if name in self.table else found(name.partition(":")[2])
         except ModuleNotFoundError as error:
             if error.name and error.name.split(".")[0] == "phispace":
                 raise

@@ -20,8 +20,9 @@ def list_(
     from phispace.registry import registry
 
     table = registry(kind)
-    width = max(len(name) for name in table.names())
-    for name in table.names():
+    names = [*table.names(), *(f"{family}:NAME" for family in table.families)]
+    width = max(len(name) for name in names)
+    for name in names:
         typer.echo(f"{name:<{width}}  {one_line(kind, name)}")
 
 

@@ -23,12 +23,12 @@ from phispace.embeddings.shards import check_shard, shard_path, shard_rows
 from phispace.embeddings.store import Embeddings, is_store
 from phispace.embeddings.streaming import MemoryRows, Predict, batches, evaluating, items_table, stream
 from phispace.embeddings.writer import check_target, writing_store
+from phispace.encoders import REGISTRY as ENCODERS
 from phispace.encoders.base import DEFAULT_LAYER, Encoder
 from phispace.errors import DataError, InputError
 from phispace.progress import SILENT, Progress
 from phispace.run import Run, safe_name
 
-BATCH_SIZE = 500
 UNTRAINED = "epoch=000"
 LEAST_BF16 = 32
 """Layers of fewer values are not embedded in bf16 unless that is asked for: its 8 bits put many images on one place.
@@ -93,7 +93,7 @@ def extract(
     *,
     splits: Sequence[str] | None = None,
     positions: np.ndarray | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     precision: str = "auto",
     dtype: str = "float32",
     out: Out = None,
@@ -111,7 +111,7 @@ def extract(
         layers: names of layers; maps (C, H, W) are flattened in that order and the manifest keeps `feature_shape`.
         splits: only the items of these splits, in the order of the set; None = all.
         positions: only these items (int64, positions in the set), whatever their split.
-        batch_size: images a pass.
+        batch_size: images a pass; by default what suits the encoder.
         precision: `float32`, `bf16`, or `auto`: bf16 where a long extraction is measured to be faster by it, with the
             agreement stated in the manifest, but not for codes of few dimensions (`LEAST_BF16`). Shards decide
             nothing by the clock: `auto` is `float32` there.
@@ -133,6 +133,7 @@ def extract(
     """
     progress = progress or SILENT
     layers = tuple(dict.fromkeys(layers))
+    batch_size = encoder.extraction_batch if batch_size is None else batch_size
     precision = _check_options(layers, batch_size, dtype, precision, shard)
     encoder.check_layers(layers)
     check_images(encoder, images)
@@ -220,7 +221,7 @@ def extract_run(
     *,
     checkpoint: str = "best",
     splits: Sequence[str] | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     precision: str = "auto",
     dtype: str = "float32",
     shard: tuple[int, int] | None = None,
@@ -247,6 +248,8 @@ def extract_run(
     from phispace.training.restore import load_method
 
     layers = tuple(dict.fromkeys(layers))
+    if batch_size is None:
+        batch_size = ENCODERS.get(str(run.config["encoder"]["name"])).extraction_batch
     precision = _check_options(layers, batch_size, dtype, precision, shard)
     place = run.checkpoint(checkpoint)
     record = read_record(place)

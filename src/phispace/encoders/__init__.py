@@ -7,6 +7,7 @@ REGISTRY = Registry(
     {
         "convnet4": "phispace.encoders.convnet:ConvNet4",
         "convnet2": "phispace.encoders.convnet:ConvNet2",
+        "vgg4": "phispace.encoders.vgg:VGG4",
         "speednet": "phispace.encoders.speednet:SpeedNet",
         "mlp": "phispace.encoders.mlp:MLP",
         "autoencoder-2d": "phispace.encoders.autoencoder_2d:Autoencoder2D",
@@ -19,5 +20,17 @@ REGISTRY = Registry(
         "patch-dictionary": "phispace.encoders.patch_dictionary:PatchDictionary",
         "dim": "phispace.encoders.dim:DIMEncoder",
         "resnet18": "phispace.encoders.resnet:ResNet18",
+    },
+    aliases={
+        "DenseNet121": "timm:densenet121",
+        "ResNet50": "timm:resnet50",
+        "ResNet101": "timm:resnet101",
+        "InceptionV3": "timm:inception_v3",
+        "MobileNetV2": "timm:mobilenetv2_100",
+        "EfficientNet-Lite0": "timm:tf_efficientnet_lite0",
+    },
+    families={
+        "timm": "phispace.encoders.timm_family:timm_model",
+        "torchvision": "phispace.encoders.torchvision_family:torchvision_model",
     },
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -64,12 +65,21 @@ class Encoder(nn.Module):
     Args of every encoder: `channels` (1 or 3), `size` (H = W in pixels); further options by keyword. `build_encoder`
     gives every encoder two more options, `code` and `sparse`: see `append_code` and `append_sparsity`.
 
+    Class attributes:
+        extraction_batch: images a pass, for extraction; large networks are faster where a batch stays in the
+            processor's cache.
+
     Attributes:
         appended: options of `build_encoder` by which this network goes beyond what its class made.
+        resting: modules that stay in evaluation mode while the others train; see `phispace.encoders.freezing`.
+        always_fixed: names of weights that the network itself fixed, once something was frozen; else None.
     """
 
+    extraction_batch: ClassVar[int] = 500
     stages: nn.ModuleDict
     appended: dict[str, int | str]
+    resting: tuple[nn.Module, ...]
+    always_fixed: frozenset[str] | None
     channels: int
     size: int
 
@@ -81,6 +91,24 @@ class Encoder(nn.Module):
         self.size = size
         self.stages = nn.ModuleDict()
         self.appended = {}
+        self.resting = ()
+        self.always_fixed = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, but for what rests."""
+        super().train(mode)
+        for module in self.resting:
+            module.training = False
+        return self
+
+    def named_parts(self) -> dict[str, nn.Module]:
+        """All modules behind the normalisation, by the names that layers and rules of freezing have."""
+        return {
+            f"{stage}.{name}" if name else stage: module
+            for stage, whole in self.stages.items()
+            if stage != "normalise"
+            for name, module in whole.named_modules()
+        }
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -164,6 +192,10 @@ class Encoder(nn.Module):
     def _append(self, name: str, last: nn.Module) -> None:
         self.stages[name] = self.stages.pop(DEFAULT_LAYER)
         self.stages[DEFAULT_LAYER] = last
+
+    def facts(self) -> Mapping[str, Any]:
+        """What a run's record says of this network beside its name, layers and size; JSON-able. By default nothing."""
+        return {}
 
     def decoder(self) -> nn.Module | None:
         """The decoder that was published with this network: codes (B, D) -> (B, C, H, W) before the last sigmoid.

@@ -67,6 +67,11 @@ def build_encoder(name: str, channels: int, size: int, **options: Any) -> Encode
     return encoder
 
 
+def to_be_filled(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an encoder whose weights will all be replaced: those of a pretrained one are not looked for."""
+    return {**options, "weights": "random"} if "weights" in encoder_options(name) else dict(options)
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options with their types put right, defaults not filled in.
 

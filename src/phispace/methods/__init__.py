@@ -6,6 +6,7 @@ REGISTRY = Registry(
     "methods",
     {
         "supervised": "phispace.methods.supervised:Supervised",
+        "transfer": "phispace.methods.transfer:Transfer",
         "autoencoder": "phispace.methods.autoencoder:Autoencoder",
         "denoising-autoencoder": "phispace.methods.denoising_autoencoder:DenoisingAutoencoder",
         "sparse-autoencoder": "phispace.methods.sparse_autoencoder:SparseAutoencoder",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from phispace.data.batches import Batch as Batch
 from phispace.encoders.base import Encoder
+from phispace.methods.known import KnownFeatures
 
 Schedule = Literal["constant", "cosine", "triangular", "step"]
 """See `phispace.methods.optimizers.rate_factor`."""
@@ -41,7 +42,7 @@ class PassConfig(CommonConfig):
 class MethodConfig(CommonConfig):
     """Options of methods that follow a gradient; a method's own `Config` adds to them."""
 
-    optimizer: Literal["adam", "adamw", "sgd", "muon", "muon-sgd"] = Field(
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd"] = Field(
         "adam", description="how weights are updated"
     )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate, for a loss averaged over the batch")
@@ -53,8 +54,10 @@ class MethodConfig(CommonConfig):
     muon_momentum: float = Field(0.95, ge=0, lt=1, description="of muon")
     nesterov: bool = Field(True, description="look ahead along the momentum, in sgd and muon")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the gradient's average, in adam, adamw, muon")
-    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the squared gradient's average, in adam, adamw, muon")
-    epsilon: float = Field(1e-8, gt=0, description="added to the root of the squared gradient, in adam, adamw, muon")
+    beta2: float = Field(
+        0.999, ge=0, lt=1, description="decay of the squared gradient's average, in adam(w), muon, rmsprop"
+    )
+    epsilon: float = Field(1e-8, gt=0, description="added to the root of the squared gradient, where beta2 applies")
     schedule: Schedule = Field("constant", description="learning rate over steps: constant, cosine, triangular, step")
     drops: tuple[tuple[float, float], ...] = Field(
         (), description="step: (share of the steps, share of the peak) pairs; from there on the rate is that share"
@@ -127,6 +130,9 @@ class Method(pl.LightningModule):
         comparable: whether a lower validation loss means a better checkpoint; if not, the last one counts as the best.
         default_encoder: the encoder used when none is named.
         presets: name -> overrides of [encoder], [method] and [training], for published settings.
+
+    Attributes:
+        known: what a frozen encoder gives for the training set's images, where it was computed before.
     """
 
     title: ClassVar[str]
@@ -149,6 +155,7 @@ class Method(pl.LightningModule):
         self.stage_number = 0
         self._stage_steps: int | None = None
         self._always_fixed: frozenset[str] | None = None
+        self.known: KnownFeatures | None = None
 
     @classmethod
     def count_views(cls, config: MethodConfig) -> int:
@@ -184,7 +191,7 @@ class Method(pl.LightningModule):
     def train(self, mode: bool = True) -> Self:
         """Training mode for what the stage trains, evaluation mode for what it freezes."""
         super().train(mode)
-        if mode and len(self.stages()) > 1:
+        if mode and len(self.stages()) > 1 and self.stage.trains:
             trained = {self, *self._trained_modules()}
             for module in self.modules():
                 module.training = module in trained
@@ -263,6 +270,19 @@ class Method(pl.LightningModule):
         """Images (count, C, H, W) in [0, 1] that the method makes, of the same codes at each call, or None; training
         keeps a picture of them for each epoch."""
         return None
+
+    def predict_from(self, features: Tensor) -> Tensor | None:
+        """Class logits (B, K) from the encoder's features (B, D), where `predict` looks at nothing else; else None."""
+        return None
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing of the encoder is ever trained."""
+        return False
+
+    def rate_factors(self) -> Mapping[nn.Parameter, float]:
+        """Factors of the learning rate for some weights; those left out have 1."""
+        return {}
 
     @property
     def predict_once(self) -> Callable[[Tensor], Tensor] | None:

@@ -2,13 +2,14 @@
 
     adam      betas 0.9 and 0.999, epsilon 1e-8 by default; decay added to the gradient
     adamw     the same with decoupled decay
+    rmsprop   average of the squared gradient with beta2, no momentum; decay added to the gradient
     sgd       momentum, Nesterov by default; decay added to the gradient
     muon      orthogonalised momentum for the encoder's filters and matrices, adamw for the rest, one rate for both
     muon-sgd  the same with weights of fixed norm, sgd for the rest (`bias_rate` and `head_rate` set its rates)
 
 Three groups of parameters: the encoder's filters and matrices (two axes or more), those outside it (`head_rate`), and
-biases and normalisation (`bias_rate`), which are not decayed unless `decay_all` is on. Decay is per step and unit of
-learning rate.
+biases and normalisation (`bias_rate`), which are not decayed unless `decay_all` is on. A method's `rate_factors` divide
+them further. Decay is per step and unit of learning rate.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from phispace.errors import InputError
-from phispace.methods.base import MethodConfig, Schedule
+from phispace.methods.base import Method, MethodConfig, Schedule
 from phispace.methods.muon import Muon
 
-OPTIMIZERS = ("adam", "adamw", "sgd", "muon", "muon-sgd")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd")
 SCHEDULES = get_args(Schedule)
 
 
@@ -62,6 +63,8 @@ def make_optimizer(
         return torch.optim.Adam(groups, lr=rate, betas=betas, eps=config.epsilon, fused=True)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=config.epsilon, fused=True)
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, alpha=config.beta2, eps=config.epsilon)
     if config.optimizer == "sgd":
         nesterov = config.nesterov and config.momentum > 0
         return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=nesterov, fused=True)
@@ -99,11 +102,14 @@ def parameter_groups(
         ("heads", [p for p in weights if p not in inner], config.head_rate, config.weight_decay / config.head_rate),
         ("vectors", [p for p in trainable if p.ndim < 2], config.bias_rate, everywhere / config.bias_rate),
     )
-    return [
-        {"name": name, "params": params, "lr": config.learning_rate * factor, "weight_decay": decay}
-        for name, params, factor, decay in parts
-        if params
-    ]
+    own = method.rate_factors() if isinstance(method, Method) else {}
+    groups = []
+    for name, params, factor, decay in parts:
+        for depth in sorted({own.get(p, 1.0) for p in params}, reverse=True):
+            chosen = [p for p in params if own.get(p, 1.0) == depth]
+            rate = config.learning_rate * factor * depth
+            groups.append({"name": name, "params": chosen, "lr": rate, "weight_decay": decay})
+    return groups
 
 
 def rate_factor(

@@ -90,7 +90,7 @@ class Supervised(Method):
         "cross-entropy with label smoothing (Szegedy et al. 2016, section 7), checked against a direct evaluation of "
         "the formula; network and schedule of the study 'Representation Learning, CIFAR-10' (preset keras)"
     )
-    Config = SupervisedConfig
+    Config: ClassVar[type[SupervisedConfig]] = SupervisedConfig
     presets: ClassVar = {
         "keras": {
             "encoder": {"name": "convnet4"},
@@ -144,17 +144,28 @@ class Supervised(Method):
             raise InputError("Supervised training needs images with classes; these have none.")
         for side in {side for side, _ in config.resolutions}:
             _check_side(encoder, side)
-        classes = len(task.classes)
-        # A bias before batch normalisation would change nothing.
-        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(encoder.width(), classes, bias=config.head == "linear")]
-        if config.head == "linear-bn":
-            layers.append(BatchNorm1d(classes))
-        self.head = nn.Sequential(*layers)
+        self.head = self.make_head(encoder.width(), len(task.classes))
         glorot_(self.head)
+
+    def make_head(self, width: int, classes: int) -> nn.Sequential:
+        """From features (B, width) to logits (B, classes), not scaled."""
+        # A bias before batch normalisation would change nothing.
+        layers: list[nn.Module] = [nn.Flatten(), nn.Linear(width, classes, bias=self.config.head == "linear")]
+        if self.config.head == "linear-bn":
+            layers.append(BatchNorm1d(classes))
+        return nn.Sequential(*layers)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Scaled class logits, float32 (B, K), of what the encoder gives."""
+        logits: Tensor = self.head(features)
+        return logits.float() * self.config.logit_scale
 
     def logits(self, images: Tensor) -> Tensor:
         """Scaled class logits, float32 (B, K), of images (B, C, H, W) in [0, 1]."""
-        return self.head(self.encoder(images)).float() * self.config.logit_scale
+        return self.classify(self.encoder(images))
+
+    def predict_from(self, features: Tensor) -> Tensor | None:
+        return self.classify(features) if self.config.test_time == "none" else None
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`, `cross_entropy` (the same) and `accuracy`, over the images whose label is known."""

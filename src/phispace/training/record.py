@@ -48,6 +48,7 @@ def first_record(
             "width": encoder.width(),
             "parameters": count_parameters(encoder),
             "multiply_adds": multiply_adds(encoder),
+            **encoder.facts(),
         },
         "method": {"name": plan.config.method["name"], "title": method.title, "reference": method.reference,
                    "parameters": sum(p.numel() for p in method.parameters())},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from phispace.encoders.build import to_be_filled
 from phispace.errors import DataError
 from phispace.methods.base import Method
 from phispace.run import Run
@@ -28,6 +29,9 @@ def load_method(run: Run, checkpoint: str = "best") -> Method:
     if "task" not in run.record:
         raise DataError(f"{run.path / 'run.json'} does not say what the run was trained for (no `task`).")
     config = RunConfig.build(run.config)
+    encoder = config.encoder
+    options = to_be_filled(encoder.name, encoder.options)
+    config = config.model_copy(update={"encoder": encoder.model_copy(update={"options": options})})
     with torch.random.fork_rng(devices=[]):
         method = build_method(config, read_task(run.record["task"]))
     setattr(method, "run_seed", config.training.seed)  # noqa: B010 (as in assemble.make_method)

@@ -1,0 +1,27 @@
+"""What a frozen encoder gives for the images of a set, known before training: looked up, not computed again."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class KnownFeatures:
+    """Rows (N, D) by the images' positions in their set; may be memory-mapped.
+
+    Not part of a method's state: a copy of a method shares them, a checkpoint leaves them out.
+    """
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = vectors
+
+    def __call__(self, index: Tensor) -> Tensor:
+        """float32 (B, D) of positions int64 (B,), on the device of `index`."""
+        rows = np.asarray(self.vectors[index.cpu().numpy()], np.float32)
+        return torch.from_numpy(rows).to(index.device)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
