@@ -28,6 +28,7 @@ REGISTRY = Registry(
         "manifold": "phispace.evaluation.manifold:Manifold",
         "hierarchy": "phispace.evaluation.hierarchy:Hierarchy",
         "robustness": "phispace.evaluation.robustness:Robustness",
+        "drift": "phispace.evaluation.drift:Drift",
         "cka": "phispace.evaluation.cka:CKA",
         "shared-factors": "phispace.evaluation.shared_factors:SharedFactors",
         "groups": "phispace.evaluation.groups:Groups",
