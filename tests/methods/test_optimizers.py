@@ -122,6 +122,52 @@ def test_muon_is_torchs_on_matrices():
             assert (a - b).norm() < 0.02 * (b - matrices[0 if len(b) == 6 else 1]).norm()
 
 
+def lars(weights, gradients, momenta, rate, momentum, decay, trust, clip):
+    """Equation 6 of You et al., written anew in double precision: one step; returns weights and momenta."""
+    moved, kept = [], []
+    for w, g, v in zip(weights, gradients, momenta, strict=True):
+        if w.ndim > 1:
+            local = trust * w.norm() / (g.norm() + decay * w.norm())
+            local = torch.clamp(local / rate, max=1.0) if clip else local
+            g = local * (g + decay * w)
+        v = momentum * v + g
+        moved.append(w - rate * v)
+        kept.append(v)
+    return moved, kept
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_lars_is_the_papers(decay, clip):
+    """Largest difference 1e-7 after five steps, in single precision."""
+    module = Tiny()
+    config = MethodConfig(
+        optimizer="lars", learning_rate=0.3, weight_decay=decay, momentum=0.8, trust=0.02, trust_clip=clip
+    )
+    optimizer = make_optimizer(module, config)
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    weights = [p.detach().double() for p in trainable]
+    momenta = [torch.zeros_like(w) for w in weights]
+    for seed in range(5):
+        optimizer.zero_grad()
+        module.loss(seed).backward()
+        gradients = [p.grad.double().clone() for p in trainable]
+        weights, momenta = lars(weights, gradients, momenta, 0.3, 0.8, decay, 0.02, clip)
+        optimizer.step()
+        for p, w in zip(trainable, weights, strict=True):
+            torch.testing.assert_close(p.detach().double(), w, rtol=0, atol=1e-6)
+
+
+def test_lars_moves_a_filter_by_the_trusted_share_whatever_its_gradient():
+    module = Tiny()
+    before = module.encoder[0].weight.detach().clone()
+    optimizer = make_optimizer(module, MethodConfig(optimizer="lars", learning_rate=2.0, trust=0.01))
+    (1e6 * module.loss(0)).backward()
+    optimizer.step()
+    moved = module.encoder[0].weight.detach() - before
+    assert float(moved.norm() / before.norm()) == pytest.approx(0.02, rel=1e-4)
+
+
 def test_muon_takes_a_filter_as_a_matrix_in_any_memory_layout():
     weight = torch.randn((8, 4, 3, 3), generator=torch.Generator().manual_seed(0))
     gradient = torch.randn((8, 4, 3, 3), generator=torch.Generator().manual_seed(1))

@@ -42,7 +42,7 @@ class PassConfig(CommonConfig):
 class MethodConfig(CommonConfig):
     """Options of methods that follow a gradient; a method's own `Config` adds to them."""
 
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd"] = Field(
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd", "lars"] = Field(
         "adam", description="how weights are updated"
     )
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate, for a loss averaged over the batch")
@@ -50,7 +50,7 @@ class MethodConfig(CommonConfig):
     decay_all: bool = Field(False, description="decay biases and normalisation too, not only filters and matrices")
     bias_rate: float = Field(1.0, gt=0, description="factor of the learning rate for biases and normalisation")
     head_rate: float = Field(1.0, gt=0, description="factor of the learning rate for matrices outside the encoder")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and lars")
     muon_momentum: float = Field(0.95, ge=0, lt=1, description="of muon")
     nesterov: bool = Field(True, description="look ahead along the momentum, in sgd and muon")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the gradient's average, in adam, adamw, muon")
@@ -58,6 +58,8 @@ class MethodConfig(CommonConfig):
         0.999, ge=0, lt=1, description="decay of the squared gradient's average, in adam(w), muon, rmsprop"
     )
     epsilon: float = Field(1e-8, gt=0, description="added to the root of the squared gradient, where beta2 applies")
+    trust: float = Field(0.001, gt=0, description="lars: length of a step as a share of the weights' own, at rate 1")
+    trust_clip: bool = Field(False, description="lars: the smaller of rate and factor, not their product (LARC)")
     schedule: Schedule = Field("constant", description="learning rate over steps: constant, cosine, triangular, step")
     drops: tuple[tuple[float, float], ...] = Field(
         (), description="step: (share of the steps, share of the peak) pairs; from there on the rate is that share"

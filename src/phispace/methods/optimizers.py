@@ -6,6 +6,11 @@
     sgd       momentum, Nesterov by default; decay added to the gradient
     muon      orthogonalised momentum for the encoder's filters and matrices, adamw for the rest, one rate for both
     muon-sgd  the same with weights of fixed norm, sgd for the rest (`bias_rate` and `head_rate` set its rates)
+    lars      sgd with a rate of its own for each filter or matrix: its gradient g, with decay λ, becomes
+              (g + λ w) trust |w| / (|g| + λ |w|) (You et al., arXiv 1708.03888, eq. 6); momentum without Nesterov.
+              Biases and normalisation are neither scaled nor decayed unless `decay_all`, as in SimCLR and BYOL. With
+              `trust_clip` (LARC) the rate is the smaller of learning rate and factor, not their product. It is timm's;
+              lightly's is plain sgd where the decay is 0.
 
 Three groups of parameters: the encoder's filters and matrices (two axes or more), those outside it (`head_rate`), and
 biases and normalisation (`bias_rate`), which are not decayed unless `decay_all` is on. A method's `rate_factors` divide
@@ -19,6 +24,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import torch
+from timm.optim.lars import Lars
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -26,7 +32,7 @@ from phispace.errors import InputError
 from phispace.methods.base import Method, MethodConfig, Schedule
 from phispace.methods.muon import Muon
 
-OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd", "lars")
 SCHEDULES = get_args(Schedule)
 
 
@@ -84,6 +90,10 @@ def make_optimizer(
             betas=betas,
             eps=config.epsilon,
         )
+    if config.optimizer == "lars":
+        for group in groups:
+            group["always_adapt"] = group["name"] != "vectors"
+        return Lars(groups, lr=rate, momentum=config.momentum, trust_coeff=config.trust, trust_clip=config.trust_clip)
     raise InputError(f"There is no optimiser named {config.optimizer!r}; there are: {', '.join(OPTIMIZERS)}.")
 
 
