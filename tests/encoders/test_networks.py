@@ -228,3 +228,16 @@ def test_options_that_fit_the_type_but_not_the_network_are_refused():
     ):
         with pytest.raises(InputError):
             build_encoder(name, 3, 32, **options)
+
+
+def test_the_statistics_of_the_images_are_those_of_all_values():
+    """Over more images than a block holds, of one and of three channels."""
+    for channels in (1, 3):
+        images = np.random.default_rng(0).integers(0, 200, (700, 5, 5, channels)).astype(np.uint8)
+        images[600:] = 255
+        encoder = build_encoder("mlp", channels, 5, hidden=(4,))
+        encoder.initialise(images, torch.Generator())
+        values = images.reshape(-1, channels) / 255
+        stage = encoder.stages["normalise"]
+        np.testing.assert_allclose(stage.mean.flatten().numpy(), values.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(stage.std.flatten().numpy(), values.std(0), rtol=1e-6)

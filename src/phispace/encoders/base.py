@@ -18,6 +18,7 @@ from phispace.encoders.sparse import Sparse, Sparsity
 from phispace.errors import InputError
 
 DEFAULT_LAYER = "features"
+_BLOCK = 256
 
 
 class Normalise(nn.Module):
@@ -37,11 +38,21 @@ class Normalise(nn.Module):
 
     @torch.no_grad()
     def measure(self, images: np.ndarray) -> None:
-        """Set the statistics from uint8 (N, H, W, C) images."""
-        x = images.astype(np.float32).reshape(-1, images.shape[-1]) / 255.0
-        self.mean.copy_(torch.from_numpy(x.mean(0, dtype=np.float64)).float().view(1, -1, 1, 1))
-        std = torch.from_numpy(x.std(0, dtype=np.float64)).float().clamp_min(1 / 255)
-        self.std.copy_(std.view(1, -1, 1, 1))
+        """Set the statistics from uint8 (N, H, W, C) images: exact sums over how often each value is there, by blocks.
+
+        As floats, 5,000 images of 64 x 64 in colour and what numpy makes on the way to a deviation take 1 GB.
+        """
+        channels, values = images.shape[-1], np.arange(256)
+        counts = np.zeros((channels, 256), np.int64)
+        for start in range(0, len(images), _BLOCK):
+            block = images[start : start + _BLOCK]
+            for channel in range(channels):
+                counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
+        share = counts / counts.sum(1, keepdims=True)
+        mean = share @ values
+        std = np.sqrt((share * (values - mean[:, None]) ** 2).sum(1))
+        self.mean.copy_(torch.from_numpy(mean / 255).float().view(1, -1, 1, 1))
+        self.std.copy_(torch.from_numpy(std / 255).float().clamp_min(1 / 255).view(1, -1, 1, 1))
 
 
 @contextmanager
