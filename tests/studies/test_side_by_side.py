@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from phispace.studies.runner import run_study
 from phispace.studies.steps.codes import CodesOptions
 from phispace.studies.steps.ranking import correlations
 from phispace.studies.steps.same_queries import agree
-from phispace.studies.study import parse
+from phispace.studies.study import load, parse
 
 ALONE = {"threads": 1, "precision": "float32"}
 MINI = {
@@ -118,3 +119,21 @@ def test_pictures_refuse_what_they_cannot_draw(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="different classes"):
         draw_multiples({"one": one, "other": other}, tmp_path / "b.png")
+
+
+@pytest.mark.slow
+def test_the_study_drift_on_digits(tmp_path: Path) -> None:
+    out = tmp_path / "drift"
+    _, answers = run_study(replace(load("drift"), images="digits"), out=out, scale="smoke", training=ALONE)
+    (rows,) = [s["result"]["rows"] for s in json.loads((out / "study.json").read_text())["steps"].values()
+               if "rows" in s["result"]]  # fmt: skip
+    assert {r["store"] for r in rows} == {
+        "supervised", "autoencoder", "untrained supervised", "untrained autoencoder", "pixels", "PCA",
+    }  # fmt: skip
+    for row in rows:  # a whole change of the mix is never missed; with 30 images, some of the looks are
+        alarms = row["details"]["alarms"]
+        assert alarms["mix_mmd"][-1] == 1.0
+        assert np.mean(alarms["look_gaussian-noise_mmd"] + alarms["mix_mmd"]) > np.mean(alarms["nothing_mmd"])
+    for change in ("nothing", "mix", "look_gaussian-noise"):
+        assert (out / "figures" / f"streams-{change}.png").stat().st_size > 3000
+    assert any("False alarms" in answer for answer in answers)

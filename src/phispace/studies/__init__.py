@@ -12,6 +12,7 @@ REGISTRY = Registry(
         "autoencoder-2d": "phispace.studies.declared:autoencoder_2d",
         "vae-latents": "phispace.studies.declared:vae_latents",
         "disentanglement": "phispace.studies.declared:disentanglement",
+        "drift": "phispace.studies.declared:drift",
         "domain-adaptation": "phispace.studies.declared:domain_adaptation",
     },
 )

@@ -43,3 +43,8 @@ def domain_adaptation() -> Study:
 def disentanglement() -> Study:
     """VAE, beta-VAE and beta-TCVAE on sprites of known factors: does each dimension of the code follow one factor?"""
     return shipped("disentanglement")
+
+
+def drift() -> Study:
+    """Drift: how soon representations notice that a stream of images changes, and how often falsely."""
+    return shipped("drift")

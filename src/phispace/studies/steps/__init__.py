@@ -36,6 +36,7 @@ STEPS = {
     "same-queries": "phispace.studies.steps.same_queries:SameQueries",
     "costs": "phispace.studies.steps.costs:Costs",
     "ranking": "phispace.studies.steps.ranking:Ranking",
+    "drift": "phispace.studies.steps.drift:DriftStep",
     "look": "phispace.studies.steps.look:LookInside",
 }
 
