@@ -122,8 +122,8 @@ class Run:
         """The directory of a checkpoint by name.
 
         Args:
-            name: a directory's name, or `best` (lowest validation loss; the last one if there was no validation)
-                or `last`.
+            name: a directory's name; `last`; or `best`, that of the lowest validation loss, or the last one if there
+                was no validation or the method's losses do not compare from epoch to epoch.
 
         Raises:
             RunError: there is none of that name; the existing ones are listed.

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load, save
 from sklearn.datasets import load_digits
 
-from phispace.data.views import make_view, view_names
+from phispace.data.views.named import make_views, parse_views
 from phispace.encoders import REGISTRY as ENCODERS
 from phispace.encoders.build import build_encoder, check_options
 from phispace.errors import InputError
@@ -30,6 +30,9 @@ COUNT = 16
 
 LOSS_FLOOR: dict[str, float] = {
     "infomax": -math.log(1 + 15 * 16),  # InfoNCE of 16 images of 16 locations
+    # 32 unit vectors in 16 equal pairs, the pairs spread as far apart as can be, at the default temperature of 0.2.
+    "simclr": math.log(1 + 30 * math.exp((-1 / 15 - 1) / 0.2)),
+    "simsiam": -1.0,
 }
 """The lowest value that a method's loss can reach, where it is not 0: overfitting halves what is above it."""
 
@@ -65,9 +68,8 @@ def batch(name: str, method, seed: int = 0, labels: torch.Tensor | None = None) 
     size = SIZE.get(name, 8)
     x, y = digits(size)
     rng = torch.Generator().manual_seed(seed)
-    view = make_view(method.config.views, size)
-    views = tuple(view(x, rng) for _ in range(method.n_views))
-    return Batch(views, y if labels is None else labels, torch.arange(COUNT))
+    views = make_views(method.config.views, method.count_views(method.config), size)
+    return Batch(tuple(view(x, rng) for view in views), y if labels is None else labels, torch.arange(COUNT))
 
 
 def train(name: str, method, steps: int) -> list[float]:
@@ -208,7 +210,7 @@ def test_options_survive_json_and_unknown_ones_are_refused(name):
         kind.Config(nonsense=1)
     for key, field in kind.Config.model_fields.items():
         assert field.description, f"{key} has no description"
-    assert config.views in view_names()
+    assert len(parse_views(config.views, kind.count_views(config))) == kind.count_views(config)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -217,7 +219,7 @@ def test_presets_are_complete_and_valid(name):
     for preset, parts in kind.presets.items():
         assert set(parts) <= {"encoder", "method", "training"}, preset
         config = kind.Config(**parts.get("method", {}))
-        assert config.views in view_names()
+        assert len(parse_views(config.views, kind.count_views(config))) == kind.count_views(config)
         encoder = parts.get("encoder", {})
         check_options(encoder.get("name", kind.default_encoder), encoder.get("options", {}))
 

@@ -13,6 +13,7 @@ from phispace.data.imageset import ImageSet
 from phispace.metrics.collapse import judge
 from phispace.run import Run
 from phispace.training.assemble import make_method, make_plan
+from phispace.training.config import make_config
 from phispace.training.health import Health, describe, measure
 from phispace.training.table import read_table
 from phispace.training.train import train
@@ -71,3 +72,19 @@ def test_without_labels_there_is_no_knn(images: ImageSet) -> None:
     blind = replace(images, labels=np.full(len(images), -1))
     health = Health(plan)
     assert "health_knn" not in measure(make_method(plan).eval(), blind, health.train, health.val)
+
+
+def test_a_method_that_compares_views_has_its_collapse_named_in_the_record(tmp_path: Path) -> None:
+    """SimSiam without its stopped gradient; the encoder's own features still vary in many directions."""
+    settings = (
+        "encoder.width=8", "encoder.dense=64", "method.projector_hidden=64", "method.projection=64",
+        "method.stop_gradient=false", "method.optimizer=adamw", "method.learning_rate=0.01", "method.batch_size=40",
+        "method.views='crop(flip=0.0)'", "training.threads=1", "training.precision=float32", "training.accelerator=cpu",
+        "training.devices=1", "training.tensorboard=false", "training.health_every=24",
+    )  # fmt: skip
+    config = make_config("simsiam", "digits", encoder="convnet4", epochs=24, settings=settings)
+    run = train(config, tmp_path / "run", images=small.digits())
+    last = read_table(run.path / "metrics.csv")[-1]
+    assert "have collapsed to few directions" in run.record["health"], last
+    assert last["health_projection_rank"] < 3.2
+    assert last["health_centred_rank"] > 6.4

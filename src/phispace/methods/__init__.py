@@ -16,6 +16,12 @@ REGISTRY = Registry(
         "beta-tcvae": "phispace.methods.beta_tcvae:BetaTCVAE",
         "patch-kmeans": "phispace.methods.patch_kmeans:PatchKMeans",
         "infomax": "phispace.methods.infomax:InfoMax",
+        "simclr": "phispace.methods.simclr:SimCLR",
+        "moco": "phispace.methods.moco:MoCo",
+        "byol": "phispace.methods.byol:BYOL",
+        "simsiam": "phispace.methods.simsiam:SimSiam",
+        "dino": "phispace.methods.dino:DINO",
+        "supcon": "phispace.methods.supcon:SupCon",
     },
     aliases={"dim": "infomax"},
 )

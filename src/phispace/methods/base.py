@@ -19,6 +19,7 @@ from phispace.data.batches import Batch as Batch
 from phispace.encoders.base import Encoder
 from phispace.methods.known import KnownFeatures
 
+Optimizer = Literal["adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd", "lars"]
 Schedule = Literal["constant", "cosine", "triangular", "step"]
 """See `phispace.methods.optimizers.rate_factor`."""
 
@@ -42,9 +43,7 @@ class PassConfig(CommonConfig):
 class MethodConfig(CommonConfig):
     """Options of methods that follow a gradient; a method's own `Config` adds to them."""
 
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd", "lars"] = Field(
-        "adam", description="how weights are updated"
-    )
+    optimizer: Optimizer = Field("adam", description="how weights are updated")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate, for a loss averaged over the batch")
     weight_decay: float = Field(0.0, ge=0, description="decay per step and unit of learning rate")
     decay_all: bool = Field(False, description="decay biases and normalisation too, not only filters and matrices")

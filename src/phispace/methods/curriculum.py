@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from phispace.encoders.base import Encoder, evaluating
+from phispace.errors import InputError
+
 
 def side_at(resolutions: Sequence[tuple[int, float]], step: int, total_steps: int) -> int:
     """Side of the images in a step, from (side, weight) pairs: each holds for its share of the steps, in order.
@@ -52,3 +55,17 @@ def mirror_every_other_epoch(images: Tensor, index: Tensor, epoch: int, seed: in
     half = ((index + seed) * 2654435761 % 2**32) >> 31
     mirrored = ((half + epoch) % 2 == 1).view(-1, 1, 1, 1)
     return torch.where(mirrored, images.flip(-1), images)
+
+
+def check_side(encoder: Encoder, side: int, option: str) -> None:
+    """Raise InputError, naming the option, if the encoder's features do not keep their width at this side."""
+    try:
+        with evaluating(encoder), torch.no_grad():
+            width = encoder(torch.zeros(1, encoder.channels, side, side)).flatten(1).shape[1]
+    except RuntimeError:
+        width = None
+    if width != encoder.width():
+        raise InputError(
+            f"{type(encoder).__name__} was built for images of {encoder.size} pixels and does not take {side}; "
+            f"{option!r} needs an encoder that pools over the whole map, such as speednet or resnet18."
+        )

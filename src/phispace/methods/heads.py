@@ -8,6 +8,7 @@ They are built with lightly's `ProjectionHead`, whose order of layers is the pub
     SimSiam          projector: perceptron(D, 2048, 2048, layers=3, last="standardise"), predictor: (2048, 512, 2048)
     Barlow Twins     projector: perceptron(D, 8192, 8192, layers=3)
     VICReg           projector: perceptron(D, 8192, 8192, layers=3)
+    DINO             projector: perceptron(D, 2048, 256, layers=3, activation=nn.GELU), then 65,536 prototypes
 """
 
 from __future__ import annotations
@@ -25,17 +26,25 @@ Last = Literal["linear", "norm", "standardise"]
 
 
 def perceptron(
-    inputs: int, hidden: int, outputs: int, *, layers: int = 2, norm: bool = True, last: Last = "linear"
+    inputs: int,
+    hidden: int,
+    outputs: int,
+    *,
+    layers: int = 2,
+    norm: bool = True,
+    last: Last = "linear",
+    activation: type[nn.Module] = nn.ReLU,
 ) -> nn.Module:
-    """A multi-layer perceptron (B, inputs) -> (B, outputs) with ReLU between its layers.
+    """A multi-layer perceptron (B, inputs) -> (B, outputs).
 
     A layer with normalisation has no bias. torch's own random start (uniform within 1 / sqrt(inputs)).
 
     Args:
         inputs, hidden, outputs: values of an item before, between and after the layers.
         layers: matrices; 1 is a linear map.
-        norm: batch normalisation before each ReLU.
+        norm: batch normalisation before each activation.
         last: what follows the last matrix.
+        activation: between the layers.
 
     Raises:
         InputError: fewer than one layer.
@@ -46,7 +55,7 @@ def perceptron(
 
     widths = [inputs, *[hidden] * (layers - 1), outputs]
     blocks: list[tuple[int, int, nn.Module | None, nn.Module | None]] = [
-        (a, b, _norm(b) if norm else None, nn.ReLU()) for a, b in pairwise(widths[:-1])
+        (a, b, _norm(b) if norm else None, activation()) for a, b in pairwise(widths[:-1])
     ]
     blocks.append((widths[-2], outputs, None if last == "linear" else _norm(outputs, last == "norm"), None))
     head: nn.Module = ProjectionHead(blocks)

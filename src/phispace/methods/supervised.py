@@ -26,7 +26,7 @@ from phispace.encoders.base import Encoder
 from phispace.encoders.norm import BatchNorm1d, glorot_
 from phispace.errors import InputError
 from phispace.methods.base import Batch, Method, MethodConfig, Schedule, Task
-from phispace.methods.curriculum import at_side, mirror_every_other_epoch, side_at
+from phispace.methods.curriculum import at_side, check_side, mirror_every_other_epoch, side_at
 
 UNKNOWN = -1
 
@@ -143,7 +143,7 @@ class Supervised(Method):
         if len(task.classes) < 1:
             raise InputError("Supervised training needs images with classes; these have none.")
         for side in {side for side, _ in config.resolutions}:
-            _check_side(encoder, side)
+            check_side(encoder, side, "resolutions")
         self.head = self.make_head(encoder.width(), len(task.classes))
         glorot_(self.head)
 
@@ -201,23 +201,6 @@ class Supervised(Method):
 
     def _mirrored(self, images: Tensor) -> Tensor:
         return 0.5 * self.logits(images) + 0.5 * self.logits(images.flip(-1))
-
-
-def _check_side(encoder: Encoder, side: int) -> None:
-    """Raise InputError if the encoder's features do not keep their width at this side of the images."""
-    was_training = encoder.training
-    try:
-        with torch.no_grad():
-            width = encoder.eval()(torch.zeros(1, encoder.channels, side, side)).flatten(1).shape[1]
-    except RuntimeError:
-        width = None
-    finally:
-        encoder.train(was_training)
-    if width != encoder.width():
-        raise InputError(
-            f"{type(encoder).__name__} was built for images of {encoder.size} pixels and does not take {side}; "
-            "'resolutions' needs an encoder that pools over the whole map, such as speednet or resnet18."
-        )
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
