@@ -27,6 +27,7 @@ from phispace.encoders.base import Encoder
 from phispace.methods.base import Batch, MethodConfig, Task
 from phispace.methods.processes import process_number, rows_of_all
 from phispace.methods.queue import Queue
+from phispace.methods.two_views import MINUTES
 from phispace.methods.with_teacher import WithTeacher, WithTeacherConfig
 
 
@@ -51,6 +52,7 @@ class MoCo(WithTeacher):
 
     projector_norm = False
     presets: ClassVar = {
+        "minutes": MINUTES,
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

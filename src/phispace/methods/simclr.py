@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from phispace.methods.base import Batch, MethodConfig
 from phispace.methods.processes import process_count
-from phispace.methods.two_views import TwoViews, TwoViewsConfig
+from phispace.methods.two_views import MINUTES, TwoViews, TwoViewsConfig
 
 
 class SimCLRConfig(TwoViewsConfig):
@@ -39,6 +39,7 @@ class SimCLR(TwoViews):
 
     projector_last = "norm"
     presets: ClassVar = {
+        "minutes": MINUTES,
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

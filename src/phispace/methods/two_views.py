@@ -22,6 +22,12 @@ from phispace.methods.base import Batch, Method, MethodConfig, Optimizer, Schedu
 from phispace.methods.curriculum import at_side, check_side
 from phispace.methods.heads import Last, perceptron
 
+MINUTES: Mapping[str, Mapping[str, Any]] = {
+    "encoder": {"name": "speednet", "widths": (32, 128, 256)},
+    "method": {"epochs": 12, "side": 24},
+}
+"""The preset `minutes` of these methods: for small images and a processor."""
+
 
 class TwoViewsConfig(MethodConfig):
     """Options of all methods that compare two views."""
