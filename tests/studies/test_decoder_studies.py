@@ -57,3 +57,21 @@ def test_vae_latents(tmp_path: Path) -> None:
     assert "posterior collapse" in found["mean-code"]["answer"]
     assert len(found["longer"]["result"]["by_epoch"]) == 2
     assert "no more than the source" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_disentanglement(tmp_path: Path) -> None:
+    """Three methods with one network on sprites; four scores of each beside an untrained code and components."""
+    study = replace(load("disentanglement"), images_options={"n": 600})
+    kept = ("vae", "beta-vae", "beta-tcvae", "beta-tcvae-code", "stores", "scores")
+    study = replace(study, steps=tuple(s for s in study.steps if s["id"] in kept))
+    run_study(study, out=tmp_path / "out", scale="smoke", training=ALONE)
+    steps = json.loads((tmp_path / "out" / "study.json").read_text())["steps"]
+    rows = steps["scores"]["result"]["rows"]
+    stores = {r["store"] for r in rows}
+    assert {"vae", "beta-vae", "beta-tcvae", "PCA 10 components"} < stores
+    assert len([s for s in stores if s.startswith("untrained")]) == 1, "the three began with one network"
+    assert {r["evaluation"] for r in rows} == {"mig", "dci", "sap", "factorvae"}
+    defined = [r for r in rows if r["store"] == "vae" and r["evaluation"] != "factorvae"]
+    assert all(0 <= value <= 1 for r in defined for value in r["metrics"].values())
+    assert (tmp_path / "out" / "figures" / "beta-tcvae-code" / "traversals.png").exists()
