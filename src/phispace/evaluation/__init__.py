@@ -29,6 +29,7 @@ REGISTRY = Registry(
         "hierarchy": "phispace.evaluation.hierarchy:Hierarchy",
         "robustness": "phispace.evaluation.robustness:Robustness",
         "drift": "phispace.evaluation.drift:Drift",
+        "zero-shot": "phispace.evaluation.zero_shot:ZeroShot",
         "cka": "phispace.evaluation.cka:CKA",
         "shared-factors": "phispace.evaluation.shared_factors:SharedFactors",
         "groups": "phispace.evaluation.groups:Groups",
