@@ -13,9 +13,9 @@ from torch import nn
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.evaluation import head as module
-from phispace.evaluation.conv_block import _pooled
 from phispace.evaluation.evaluate import make_evaluation
 from phispace.evaluation.head import Head, Recipe, fit_head, precision_for
+from phispace.evaluation.pooled import pooled
 from phispace.evaluation.protocol import Part, Parts
 from phispace.evaluation.selection import merit
 
@@ -74,6 +74,26 @@ def test_published_details() -> None:
     assert (recipes["dense-2"].optimizer, recipes["dense-2"].batch_size, recipes["dense-2"].epochs) == ("sgd", 128, 200)
 
 
+def test_width_optimiser_and_rate_of_a_head_can_be_chosen() -> None:
+    """The classifier that a study put on AET's features: 256 units, SGD or Adam at 0.01."""
+    options = {"hidden": 256, "optimizer": "adam", "learning_rate": 0.01, "epochs": 2}
+    network = make_evaluation("dense-2", options).network(parts((50,)), 10)()  # type: ignore[attr-defined]
+    assert [m.out_features for m in network if isinstance(m, nn.Linear)] == [256, 10]
+    deeper = make_evaluation("dense-3", {"hidden": 7}).network(parts((50,)), 10)()  # type: ignore[attr-defined]
+    assert [m.out_features for m in deeper if isinstance(m, nn.Linear)] == [7, 7, 10]
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 300)
+    store = store_of((rng.normal(size=(300, 4)) + 2 * y[:, None]).astype(np.float32), y)
+    found = make_evaluation("dense-2", options).run(store)
+    chosen = found.details["chosen"]
+    assert (chosen["optimizer"], chosen["learning_rate"]) == ("adam", 0.01)
+    assert make_evaluation("dense-2", {"epochs": 2}).run(store).details["chosen"]["optimizer"] == "sgd"
+    slow = make_evaluation("dense-2", options | {"learning_rate": 1e-9}).run(store)
+    assert found.details["curve"][-1]["train_loss"] < 0.8 * slow.details["curve"][-1]["train_loss"]
+    with pytest.raises(InputError, match="hidden"):
+        make_evaluation("dense-1", {"hidden": 256})
+
+
 def rates(recipe: Recipe, epochs: list[int]) -> list[float]:
     return [recipe.rate(epoch / recipe.epochs) for epoch in epochs]
 
@@ -129,10 +149,10 @@ def test_the_block_sees_places() -> None:
 
 def test_large_maps_are_averaged() -> None:
     maps = np.random.default_rng(0).normal(size=(5, 2, 16, 32)).astype(np.float32)
-    small = _pooled(maps.reshape(5, -1), (2, 16, 32)).reshape(5, 2, 8, 8)
+    small = pooled(maps.reshape(5, -1), (2, 16, 32), 8).reshape(5, 2, 8, 8)
     np.testing.assert_allclose(small, maps.reshape(5, 2, 8, 2, 8, 4).mean((3, 5)), atol=1e-6)
     flat = maps[:, :, :8, :7].reshape(5, -1)
-    assert _pooled(flat, (2, 8, 7)) is flat
+    assert pooled(flat, (2, 8, 7), 8) is flat
 
 
 @pytest.mark.parametrize("shape", [None, [64], [64, 1, 1], [3, 4, 4], "64"])

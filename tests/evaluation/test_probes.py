@@ -53,6 +53,29 @@ def test_the_literature_stands_beside(digits: Embeddings) -> None:
         assert "accuracy_k200_t0.1" not in make_evaluation("knn", options).run(digits).metrics
 
 
+def test_neighbours_of_maps_with_fewer_places_are_aets() -> None:
+    """Maps of 8 x 8 averaged two by two, Euclidean neighbours with a vote each."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 500)
+    maps = rng.normal(size=(500, 2, 8, 8)).astype(np.float32) + 0.3 * np.eye(3)[y][:, :2, None, None]
+    splits = np.array(["train", "train", "train", "val", "test"])[np.arange(500) % 5]
+    ids = [f"{i:05d}" for i in range(500)]
+    store = Embeddings.build(maps.reshape(500, -1), ids, y, splits, feature_shape=(2, 8, 8))
+    small = maps.reshape(500, 2, 4, 2, 4, 2).mean((3, 5)).reshape(500, -1)
+    options = {"k": 10, "metric": "euclidean"}
+    found = make_evaluation("knn", options | {"places": 4}).run(store)
+    expected = make_evaluation("knn", options).run(Embeddings.build(small, ids, y, splits))
+    assert found.metrics == expected.metrics
+    assert found.metrics != make_evaluation("knn", options).run(store).metrics
+    train = splits == "train"
+    reference = KNeighborsClassifier(1).fit(small[train], y[train]).predict(small[splits == "test"])
+    named = make_evaluation("knn", {"k": 1, "metric": "euclidean", "places": 4}).predict(store).predicted
+    assert (named == reference).all()
+    flat = make_evaluation("knn", {"places": 4}).run(Embeddings.build(small, ids, y, splits))
+    assert math.isnan(flat.metrics["accuracy"])
+    assert said(flat, "needs feature maps")
+
+
 def test_k_is_clipped_with_notice(digits: Embeddings) -> None:
     small = digits.take(np.unique(np.concatenate([np.flatnonzero(digits.splits == s)[:15] for s in ("train", "test")])))
     scores = make_evaluation("knn").run(small)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from phispace.evaluation.dense import initialise
+from phispace.evaluation.pooled import NO_MAP, is_map, pooled
 from phispace.evaluation.protocol import Part, Parts
 from phispace.evaluation.trained import TrainedHead
 
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
 _WIDTH = 192
 _SIDE = 8
 _DROPS = ((0.35, 0.2), (0.7, 0.04), (0.85, 0.008))
-NO_MAP = (
-    "Undefined: a convolution needs feature maps, and this store does not have the shape (C, H, W) of any with more "
-    "than one place; embed a convolutional layer."
-)
 
 
 class ConvBlock(TrainedHead):
@@ -47,7 +44,7 @@ class ConvBlock(TrainedHead):
     reference: ClassVar[str] = "Gidaris, Singh and Komodakis, ICLR 2018 (arXiv 1803.07728), table 4"
 
     def undefined(self, parts: Parts) -> str | None:
-        return parts.undefined or (None if _is_map(parts.feature_shape) else NO_MAP)
+        return parts.undefined or (None if is_map(parts.feature_shape) else NO_MAP)
 
     def recipes(self) -> dict[str, Recipe]:
         from phispace.evaluation.head import Recipe
@@ -59,7 +56,7 @@ class ConvBlock(TrainedHead):
 
     def inputs(self, parts: Parts, part: Part) -> np.ndarray:
         """Maps of at most 8 x 8 places, flattened."""
-        return _pooled(part.x, parts.feature_shape or ())
+        return pooled(part.x, parts.feature_shape or (), _SIDE)
 
     def scaling(self, x: np.ndarray, parts: Parts) -> Scaling:
         """By channel."""
@@ -82,25 +79,3 @@ class ConvBlock(TrainedHead):
             return initialise(nn.Sequential(*layers))
 
         return make
-
-
-def _is_map(shape: tuple[int, ...] | None) -> bool:
-    return shape is not None and len(shape) == 3 and shape[1] * shape[2] > 1
-
-
-def _pooled(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Maps (n, C H W) averaged to at most 8 x 8 places, flattened again."""
-    import torch
-
-    from phispace.evaluation.standardise import blocks
-
-    sides = (min(shape[1], _SIDE), min(shape[2], _SIDE))
-    if sides == shape[1:]:
-        return x
-    small = np.empty((len(x), shape[0] * sides[0] * sides[1]), np.float32)
-    start = 0
-    for rows in blocks(x):
-        maps = torch.from_numpy(rows).view(len(rows), *shape)
-        small[start : start + len(rows)] = torch.nn.functional.adaptive_avg_pool2d(maps, sides).flatten(1).numpy()
-        start += len(rows)
-    return small

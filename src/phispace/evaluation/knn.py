@@ -7,6 +7,8 @@ temperature can be chosen on val among lists. With the Euclidean metric the simi
 The shares of the votes are held for probabilities in the calibration error (ece); there is no log loss, which a class
 without a vote would make infinite.
 
+AET's neighbours (`k=10`, `metric=euclidean`, `places=4`) are among maps of 8 x 8 places averaged two by two.
+
 Source: Wu et al., CVPR 2018 (arXiv 1805.01978), section 3.4; weights 1 / distance: Dudani, IEEE SMC 1976.
 """
 
@@ -19,6 +21,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from phispace.evaluation.base import EvaluationConfig
+from phispace.evaluation.pooled import NO_MAP, is_map, pooled_parts
 from phispace.evaluation.probe import Outcome, Probe
 from phispace.evaluation.protocol import Parts
 from phispace.metrics.directions import unit_vectors
@@ -46,6 +49,9 @@ class KNNConfig(EvaluationConfig):
         (), description="choose T among these on val instead; none = one vote each"
     )
     choose_metric: tuple[Metric, ...] = Field((), description="choose the metric among these on val instead")
+    places: int | None = Field(
+        None, ge=1, description="first average a store's maps to at most this many places a side; none = as they are"
+    )
     literature: bool = Field(True, description="also k = 200 with temperatures 0.07 and 0.1 (cosine only)")
 
     @model_validator(mode="after")
@@ -77,6 +83,8 @@ class KNN(Probe):
         return tuple(dict.fromkeys(self.config.choose_metric)) or (self.config.metric,)
 
     def undefined(self, parts: Parts) -> str | None:
+        if parts.undefined is None and self.config.places is not None and not is_map(parts.feature_shape):
+            return NO_MAP
         if parts.undefined or "cosine" not in self.metrics:
             return parts.undefined
         if _one_direction(parts.train.x):
@@ -84,7 +92,10 @@ class KNN(Probe):
         return None
 
     def classify(self, parts: Parts, seed: int) -> Outcome:
-        config, train, test = self.config, parts.train, parts.test
+        config = self.config
+        if config.places is not None:
+            parts = pooled_parts(parts, config.places)
+        train, test = parts.train, parts.test
         n = len(train)
         wanted = [config.k, *config.choose_k, *([_LITERATURE_K] if self.suffixes else [])]
         curve, caveats = [], []

@@ -33,6 +33,10 @@ class HeadConfig(EvaluationConfig):
         "quick", description="quick: the same head in fewer epochs, under a cosine; published: the source's schedule"
     )
     epochs: int | None = Field(None, ge=1, description="passes over train; none = the recipe's")
+    optimizer: Literal["adam", "sgd"] | None = Field(
+        None, description="adam, or sgd with Nesterov momentum 0.9; none = the recipe's"
+    )
+    learning_rate: float | None = Field(None, gt=0, description="at the start; none = the recipe's")
     weight_decay: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (), description="decays to choose from on val, a training each (without val the first); none = the recipe's"
     )
@@ -77,6 +81,10 @@ class TrainedHead(Probe):
         recipe = self.recipes()[config.recipe]
         if config.epochs is not None:
             recipe = replace(recipe, epochs=config.epochs, least_steps=0)
+        if config.optimizer is not None:
+            recipe = replace(recipe, optimizer=config.optimizer)
+        if config.learning_rate is not None:
+            recipe = replace(recipe, learning_rate=config.learning_rate)
         x, x_val = self.inputs(parts, train), self.inputs(parts, val) if len(val) else None
         scaling, network = self.scaling(x, parts), self.network(parts, len(known))
         decays = list(dict.fromkeys(config.weight_decay)) or [recipe.weight_decay]
@@ -98,6 +106,8 @@ class TrainedHead(Probe):
             caveats.append(f"Val was still gaining at the last of {epochs} epochs; more may do better.")
         chosen: dict[str, Any] = {
             "recipe": config.recipe,
+            "optimizer": head.recipe.optimizer,
+            "learning_rate": head.recipe.learning_rate,
             "epoch": head.epoch,
             "epochs": epochs,
             "weight_decay": head.recipe.weight_decay,
