@@ -61,10 +61,10 @@ def learn(method: Method) -> Method:
 
 
 @torch.no_grad()
-def neighbours(method: Method) -> float:
-    """Accuracy of 5 nearest neighbours among the codes, training images to the rest."""
+def neighbours(method: Method, layer: str = "features") -> float:
+    """Accuracy of 5 nearest neighbours among a layer's values, training images to the rest."""
     images, labels = digits()
-    codes = method.encoder(images).flatten(1).numpy()
+    codes = method.encoder(images, layer).flatten(1).numpy()
     found = KNeighborsClassifier(5).fit(codes[:TRAIN], labels[:TRAIN])
     return float(found.score(codes[TRAIN:], labels[TRAIN:]))
 

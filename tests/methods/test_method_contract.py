@@ -36,7 +36,7 @@ LOSS_FLOOR: dict[str, float] = {
 }
 """The lowest value that a method's loss can reach, where it is not 0: overfitting halves what is above it."""
 
-STEPS: dict[str, int] = {}
+STEPS: dict[str, int] = {"rotation": 15, "transformations": 15}
 """Steps that overfitting may take, where it is not 60."""
 
 SIZE: dict[str, int] = {}

@@ -16,6 +16,8 @@ REGISTRY = Registry(
         "beta-tcvae": "phispace.methods.beta_tcvae:BetaTCVAE",
         "patch-kmeans": "phispace.methods.patch_kmeans:PatchKMeans",
         "infomax": "phispace.methods.infomax:InfoMax",
+        "rotation": "phispace.methods.rotation:Rotation",
+        "transformations": "phispace.methods.transformations:Transformations",
         "simclr": "phispace.methods.simclr:SimCLR",
         "moco": "phispace.methods.moco:MoCo",
         "byol": "phispace.methods.byol:BYOL",
@@ -23,5 +25,5 @@ REGISTRY = Registry(
         "dino": "phispace.methods.dino:DINO",
         "supcon": "phispace.methods.supcon:SupCon",
     },
-    aliases={"dim": "infomax"},
+    aliases={"dim": "infomax", "rotnet": "rotation", "aet": "transformations"},
 )
