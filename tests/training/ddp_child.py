@@ -1,6 +1,6 @@
 """Trains on two processes of one machine. Lightning starts the second one with this same command.
 
-python ddp_child.py FOLDER [--resume] [--stop-at STEP] [--staged] [SETTING ...]
+python ddp_child.py FOLDER [--resume] [--stop-at STEP] [--staged | --compared] [SETTING ...]
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main(words: list[str]) -> None:
     out, words = Path(words[0]), words[1:]
     stop = [StopAt(int(words.pop(words.index("--stop-at") + 1)))] if "--stop-at" in words else []
     settings = [word for word in words if not word.startswith("--")]
-    made = small.staged if "--staged" in words else small.config
+    made = small.staged if "--staged" in words else small.compared if "--compared" in words else small.config
     asked = made("training.devices=2", "training.strategy=ddp", *settings)
     images = small.few_labels() if "--staged" in words else small.digits()
     try:

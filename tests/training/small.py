@@ -79,6 +79,32 @@ def staged(*settings: str, epochs: int = 6, encoder: str = "mlp") -> RunConfig:
     )
 
 
+def compared(*settings: str, epochs: int = 2) -> RunConfig:
+    """Views of a class are compared, those of all processes; views are not drawn, nothing is normalised by batch."""
+    return make_config(
+        "supcon",
+        "digits",
+        encoder="mlp",
+        epochs=epochs,
+        settings=[
+            "encoder.hidden=[24]",
+            "encoder.batch_norm=false",
+            "method.views='none'",
+            "method.projector_hidden=16",
+            "method.projection=8",
+            "method.batch_size=50",
+            "method.learning_rate=0.01",
+            "training.threads=1",
+            "training.precision=float32",
+            "training.accelerator=cpu",
+            "training.devices=1",
+            "training.tensorboard=false",
+            "training.health_items=64",
+            *settings,
+        ],
+    )
+
+
 def few_labels(items: int = 600, labelled: int = 130) -> ImageSet:
     """The digits with the labels of all but the first training images hidden."""
     found = digits(items)

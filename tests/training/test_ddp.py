@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,10 @@ SETTINGS = ("encoder.batch_norm=false", "training.drop_last=false", "method.lear
 TOLERANCE = 1e-4
 
 
-def launch(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def launch(out: Path, *words: str, settings: Sequence[str] = SETTINGS) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "WORLD_SIZE")}
     return subprocess.run(
-        [sys.executable, str(CHILD), str(out), *SETTINGS, *words],
+        [sys.executable, str(CHILD), str(out), *settings, *words],
         capture_output=True, text=True, timeout=280, env={**environment, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
@@ -52,3 +53,17 @@ def test_two_processes_stopped_and_resumed_reach_the_loss_of_one(tmp_path: Path,
     weights, wanted_weights = (load_weights(path / "checkpoints" / "last") for path in (out, alone.path))
     assert all(torch.allclose(weights[name], wanted_weights[name], atol=1e-3) for name in wanted_weights)
     assert json.loads((out / "run.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.slow
+def test_views_are_compared_over_both_processes(tmp_path: Path, images: ImageSet) -> None:
+    """Without the rows of the other process each view would have half as many others, and another loss."""
+    alone = train(small.compared("training.drop_last=true"), tmp_path / "alone", images=images)
+    out = tmp_path / "two"
+    done = launch(out, "--compared", "training.drop_last=true", settings=())
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows, expected = read_table(out / "metrics.csv"), read_table(alone.path / "metrics.csv")
+    for row, wanted in zip(rows[1:], expected[1:], strict=True):
+        assert row["train_loss"] == pytest.approx(wanted["train_loss"], abs=TOLERANCE), row["epoch"]
+    weights, wanted_weights = (load_weights(path / "checkpoints" / "last") for path in (out, alone.path))
+    assert all(torch.allclose(weights[name], wanted_weights[name], atol=1e-3) for name in wanted_weights)
