@@ -41,6 +41,12 @@ class DivergedError(PhispaceError):
     exit_code = 5
 
 
+class CollapsedError(PhispaceError):
+    """Training met a collapsed representation, and was asked to stop at one; the last weights before it are kept."""
+
+    exit_code = 8
+
+
 class MissingDependencyError(PhispaceError):
     """An optional package is needed and not installed."""
 

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from phispace import storage
 from phispace.errors import DataError, RunError
 
-STATUSES = ("running", "interrupted", "diverged", "failed", "completed")
+STATUSES = ("running", "interrupted", "diverged", "collapsed", "failed", "completed")
 
 
 def now() -> str:

@@ -267,6 +267,10 @@ class Method(pl.LightningModule):
         leaves the general one."""
         return ""
 
+    def collapsed(self, found: Mapping[str, float]) -> bool:
+        """Whether what `measure` found is a collapse, of something that the general rule does not look at."""
+        return False
+
     def samples(self, count: int) -> Tensor | None:
         """Images (count, C, H, W) in [0, 1] that the method makes, of the same codes at each call, or None; training
         keeps a picture of them for each epoch."""

@@ -21,6 +21,7 @@ from phispace.encoders.base import Encoder
 from phispace.methods.base import Batch, Method, MethodConfig, Optimizer, Schedule, Task
 from phispace.methods.curriculum import at_side, check_side
 from phispace.methods.heads import Last, perceptron
+from phispace.metrics.collapse import Verdict, judge
 
 MINUTES: Mapping[str, Mapping[str, Any]] = {
     "encoder": {"name": "speednet", "widths": (32, 128, 256)},
@@ -118,14 +119,20 @@ class TwoViews(Method):
     def verdict(self, found: Mapping[str, float]) -> str:
         """Names projections that have collapsed to a point, a line or few directions; else the general verdict on h
         stands. With labels few directions are no fault."""
-        from phispace.metrics.collapse import judge
-
-        judged = judge(found["projection_std"], found["projection_rank"], self._possible)
+        judged = self._judge(found)
         if judged.state == "collapsed":
             return f"The projections, which the loss compares, have collapsed. {judged.words}"
-        if judged.state == "few directions" and not self.uses_labels:
+        if self.collapsed(found):
             return (
                 f"The projections, which the loss compares, have collapsed to few directions: about "
                 f"{found['projection_rank']:.1f} of {self._possible}."
             )
         return ""
+
+    def collapsed(self, found: Mapping[str, float]) -> bool:
+        """As `verdict` says."""
+        state = self._judge(found).state
+        return state == "collapsed" or (state == "few directions" and not self.uses_labels)
+
+    def _judge(self, found: Mapping[str, float]) -> Verdict:
+        return judge(found["projection_std"], found["projection_rank"], self._possible)

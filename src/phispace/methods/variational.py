@@ -144,6 +144,10 @@ class Variational(Method):
             return f"Partial posterior collapse: {active} of {width} dimensions of the code are in use ({numbers})."
         return f"All {width} dimensions of the code are in use ({numbers})."
 
+    def collapsed(self, found: Mapping[str, float]) -> bool:
+        """Whether no dimension of the code is in use."""
+        return int(found["active_units"]) == 0
+
 
 def before_code(encoder: Encoder) -> str:
     """The layer before `features`, on which the log-variance rests.

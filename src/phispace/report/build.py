@@ -43,6 +43,7 @@ _STATES = {
     "running": "Training has not ended; these are its numbers so far.",
     "interrupted": "Training was interrupted; it goes on with --resume.",
     "diverged": "Training stopped at a loss that is not finite; the last good checkpoint is shown.",
+    "collapsed": "Training stopped at a collapsed representation; the last checkpoint before it is shown.",
     "failed": "Training failed; what it left is shown.",
 }
 

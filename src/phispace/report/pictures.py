@@ -32,6 +32,7 @@ _NAMES = {
     "health_effective_rank": "effective rank",
     "health_std": "spread (1: even, 0: collapsed)",
     "health_uniformity": "uniformity",
+    "health_alignment": "alignment of two views (0: equal, 2: unrelated)",
 }
 MAX_CURVES = 6
 MAX_CHARTS = 4

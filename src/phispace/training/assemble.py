@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from phispace.data.batches import Batch, Order, Views, loader
 from phispace.data.imageset import ImageSet
 from phispace.data.passes import Passes, whole_order
+from phispace.data.views.base import View
 from phispace.encoders.base import Encoder
 from phispace.errors import InputError
 from phispace.methods.base import Method, Stage, Task
@@ -99,12 +100,12 @@ def train_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = 
     """
     span = span or plan.timeline.spans[0]
     if not method_class(plan.config.method["name"]).has_gradient:
-        passes = Passes(Views(plan.images, _views(plan), plan.seed), int(plan.config.method["batch_size"]))
+        passes = Passes(Views(plan.images, make_plan_views(plan), plan.seed), int(plan.config.method["batch_size"]))
         return loader(whole_order(span.items.train, plan.seed), passes)
     order = Order(
         span.items.train, span.batch_size, plan.seed, drop_last=span.drop_last, rank=rank, world=world,
     )  # fmt: skip
-    return loader(order, Views(plan.images, _views(plan), plan.seed, rank=rank, world=world))
+    return loader(order, Views(plan.images, make_plan_views(plan), plan.seed, rank=rank, world=world))
 
 
 def val_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = None) -> DataLoader[Batch] | None:
@@ -116,20 +117,22 @@ def val_loader(plan: Plan, rank: int = 0, world: int = 1, span: Span | None = No
     span = span or plan.timeline.spans[0]
     if len(span.items.val) == 0:
         return None
-    several = _count_views(plan) > 1
+    several = count_views(plan) > 1
     size = max(world, min(max(int(plan.config.method["batch_size"]), 250), 500))
     order = Order(span.items.val, size, plan.seed, drop_last=False, shuffle=False, rank=rank, world=world)
-    views = _views(plan, None if several else "none")
+    views = make_plan_views(plan, None if several else "none")
     return loader(order, Views(plan.images, views, plan.seed, purpose="val-views", by_epoch=False, rank=rank))
 
 
-def _views(plan: Plan, text: str | None = None) -> list[Any]:
+def make_plan_views(plan: Plan, text: str | None = None) -> list[View]:
+    """The augmentations of a step's views, by default those that the configuration names."""
     from phispace.data.views.named import make_views
 
-    return make_views(text or plan.config.method["views"], _count_views(plan), plan.task.size)
+    return make_views(text or plan.config.method["views"], count_views(plan), plan.task.size)
 
 
-def _count_views(plan: Plan) -> int:
+def count_views(plan: Plan) -> int:
+    """How many views of each image a step gets."""
     return int(method_class(plan.config.method["name"]).count_views(plan.config.method_config))
 
 

@@ -64,6 +64,9 @@ class TrainingConfig(_Table):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a lower validation loss")
     health_every: int = Field(1, ge=0, description="epochs between measurements of the representation; 0: never")
     health_items: int = Field(1024, ge=16, description="images of train that they use (and half as many of val)")
+    stop_on_collapse: bool = Field(
+        False, description="stop when it has collapsed at two measurements; the last weights before are kept"
+    )
     log_every: int = Field(50, ge=1, description="steps between points in TensorBoard")
     tensorboard: bool = Field(True, description="write TensorBoard's files")
 

@@ -16,6 +16,7 @@ def check_form(config: RunConfig, world: World) -> None:
 
     - A method without a gradient has none to clip, and runs in one process.
     - With several optimisers the trainer clips no gradient: they take turns within a step.
+    - A collapse is seen by measurements alone.
     - Where validation losses do not compare, waiting for a lower one says nothing.
     """
     name, options = config.method["name"], config.training
@@ -29,6 +30,8 @@ def check_form(config: RunConfig, world: World) -> None:
         raise InputError(
             f"training.gradient_clip is {options.gradient_clip:g}, but the method {name!r} {why}; leave it out."
         )
+    if options.stop_on_collapse and not options.health_every:
+        raise InputError("training.stop_on_collapse needs measurements, but training.health_every is 0; make it 1.")
     if options.patience is not None and not kind.comparable:
         raise InputError(
             f"training.patience is {options.patience}, but a lower validation loss of the method {name!r} does not "

@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback
 
 from phispace import storage
 from phispace.data.passes import Pass
-from phispace.errors import DivergedError, RunError
+from phispace.errors import CollapsedError, DivergedError, RunError
 from phispace.methods.base import Method
 from phispace.randomness import key
 from phispace.run import Run
@@ -37,6 +37,8 @@ class Guard(Callback):
     Attributes:
         best: lowest validation loss, its epoch and the name of its checkpoint (None where it is not kept).
         stopped_early: whether `patience` ended the training.
+        alive: the newest checkpoint that was measured not to have collapsed, where `stop_on_collapse` asks for it:
+            its name and epoch, whether it is kept for that reason alone, and how often since then it had collapsed.
     """
 
     def __init__(self, run: Run, plan: Plan, recorder: Recorder, signals: StopSignals) -> None:
@@ -46,6 +48,7 @@ class Guard(Callback):
         self.signals = signals
         self.best: dict[str, Any] = {"val_loss": None, "epoch": 0, "checkpoint": None}
         self.stopped_early = False
+        self.alive: dict[str, Any] = {"checkpoint": checkpoints.UNTRAINED, "epoch": 0, "alone": False, "since": 0}
         self.resumed_at: tuple[int, int] | None = None
         self._saved_at = time.perf_counter()
         self._folder = run.path / "checkpoints"
@@ -138,6 +141,7 @@ class Guard(Callback):
             self._diverged()
         epoch = trainer.current_epoch + 1
         row = self.recorder.close_epoch(trainer, pl_module, epoch)
+        lives = self._lives(trainer, epoch)
         loss = row.get("val_loss")
         span = self.plan.timeline.at_epoch(trainer.current_epoch)
         if trainer.current_epoch == span.epochs.start:  # losses of different stages do not compare
@@ -147,9 +151,14 @@ class Guard(Callback):
         improved = comparable and loss is not None and (self.best["val_loss"] is None or loss < self.best["val_loss"])
         named = None
         if policy == "all" or (policy == "improved" and improved):
-            named = f"epoch={epoch:03d}" + ("" if loss is None else f"-val_loss={loss:.4f}")
+            named = _name(epoch, loss)
         if improved:
             self.best = {"val_loss": loss, "epoch": epoch, "checkpoint": named}
+        outlived = None
+        if lives:
+            outlived = self.alive["checkpoint"] if self.alive["alone"] else None
+            alone, named = named is None, named or _name(epoch, loss)
+            self.alive = {"checkpoint": named, "epoch": epoch, "alone": alone, "since": 0}
         patience = self.plan.config.training.patience
         waited = patience is not None and loss is not None and epoch - self.best["epoch"] >= patience
         self.stopped_early = waited and span.number == self.plan.timeline.spans[-1].number
@@ -160,10 +169,36 @@ class Guard(Callback):
             self._save(trainer, named)
             if trainer.is_global_zero:
                 self.run.update(best_checkpoint=self.best["checkpoint"], health=self._health())
+                if outlived:
+                    storage.remove_directory(self._folder / outlived)
         if self.stopped_early:
             trainer.should_stop = True
         if stop and not final:
             raise interrupted(stop, self.run.path, saved=True)
+
+    def _lives(self, trainer: pl.Trainer, epoch: int) -> bool:
+        """Whether this epoch's weights were measured not to have collapsed, where a collapse is to stop the training.
+
+        Raises:
+            CollapsedError: they have, and had at the measurement before.
+        """
+        health = self.recorder.health
+        if not self.plan.config.training.stop_on_collapse or health is None or not health.due(epoch):
+            return False
+        if not self._agree(trainer, health.collapsed, 0, False)[0]:
+            return True
+        self.alive["since"] += 1
+        if self.alive["since"] < 2:
+            return False  # the first epochs of some methods pass through few directions
+        kept = self.alive["checkpoint"]
+        if trainer.is_global_zero:
+            best = kept if self.best["epoch"] > self.alive["epoch"] else self.best["checkpoint"] or kept
+            self.run.update(best_checkpoint=best, health=health.verdict)
+        raise CollapsedError(
+            f"After epoch {epoch} (step {self.recorder.step}) the representation has collapsed, as it had when it was "
+            f"measured before, and training.stop_on_collapse is on. {health.verdict or ''} The last weights that had "
+            f"not are kept in {kept}."
+        )
 
     def _health(self) -> str | None:
         return self.recorder.health.verdict if self.recorder.health else None
@@ -196,6 +231,7 @@ class Guard(Callback):
             "record": self._record(loss),
             "recorder": self.recorder.state(trainer),
             "best": dict(self.best),
+            "alive": dict(self.alive),
         }
 
     def on_load_checkpoint(
@@ -204,6 +240,7 @@ class Guard(Callback):
         state = checkpoint["phispace"]
         self.recorder.load(state["recorder"], trainer.is_global_zero)
         self.best = dict(state["best"])
+        self.alive = dict(state.get("alive", self.alive))
         self.resumed_at = (int(state["record"]["epoch"]), int(state["record"]["batch"]))
         if trainer.is_global_zero:
             self._drop_newer()
@@ -216,3 +253,7 @@ class Guard(Callback):
             if int(record["step"]) > self.recorder.step and path.name != checkpoints.LAST:
                 storage.remove_directory(path)
         self.run.update(best_checkpoint=self.best["checkpoint"])
+
+
+def _name(epoch: int, loss: float | None) -> str:
+    return f"epoch={epoch:03d}" + ("" if loss is None else f"-val_loss={loss:.4f}")

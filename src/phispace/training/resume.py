@@ -20,7 +20,7 @@ from phispace.training.config import RunConfig, difference
 
 MAY_DIFFER = frozenset({
     "images.data_dir", "training.threads", "training.checkpoint_seconds", "training.checkpoint_steps",
-    "training.log_every", "training.tensorboard",
+    "training.log_every", "training.tensorboard", "training.stop_on_collapse",
 })  # fmt: skip
 
 

@@ -17,7 +17,15 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
 from phispace.data.imageset import ImageSet
-from phispace.errors import DivergedError, InputError, InterruptedRunError, PhispaceError, RunError, StorageError
+from phispace.errors import (
+    CollapsedError,
+    DivergedError,
+    InputError,
+    InterruptedRunError,
+    PhispaceError,
+    RunError,
+    StorageError,
+)
 from phispace.methods.base import Method
 from phispace.progress import SILENT, Progress
 from phispace.run import Run, lock_directory, refuse_unless_empty
@@ -69,7 +77,8 @@ def train(
 
     Raises:
         RunError: the directory is not empty, locked, or its run was begun with other options or images.
-        DivergedError: a loss was not finite. InterruptedRunError: Ctrl-C or SIGTERM; the state is saved.
+        DivergedError: a loss was not finite. CollapsedError: see `training.stop_on_collapse`.
+        InterruptedRunError: Ctrl-C or SIGTERM; the state is saved.
         InputError, DataError, StorageError: as their messages say.
     """
     progress, out = progress or SILENT, Path(out)
@@ -192,7 +201,7 @@ class _Training:
         total = plan.timeline.steps
         title = f"Training {method.title} on {plan.images.name}"
         with self.progress.task(title, total=total) as task:
-            recorder = Recorder(run.path, plan, task, Health(plan) if options.health_every else None)
+            recorder = Recorder(run.path, plan, task, Health(plan, self.progress.say) if options.health_every else None)
             guard = Guard(run, plan, recorder, signals)
             loaders = Loaders(plan, guard)
             ours = [Turns(plan.timeline), recorder, SampleGrids(run.path), guard]
@@ -217,6 +226,9 @@ class _Training:
             stopped = interrupted(signal.SIGINT, run.path, saved=(run.path / "checkpoints" / "last").exists())
             self._note(run, "interrupted", stopped)
             raise stopped from error
+        except CollapsedError as error:
+            self._note(run, "collapsed", error)
+            raise
         except DivergedError as error:
             self._note(run, "diverged", error)
             raise
