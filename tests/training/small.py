@@ -105,6 +105,32 @@ def compared(*settings: str, epochs: int = 2) -> RunConfig:
     )
 
 
+def adversarial(*settings: str, epochs: int = 3) -> RunConfig:
+    """A discriminator and a generator of few channels."""
+    return make_config(
+        "dcgan",
+        "digits",
+        epochs=epochs,
+        settings=[
+            "encoder.width=4",
+            "method.generator_width=4",
+            "method.code=6",
+            "method.batch_size=20",
+            "method.learning_rate=0.001",
+            "method.schedule=cosine",
+            "training.threads=1",
+            "training.precision=float32",
+            "training.accelerator=cpu",
+            "training.devices=1",
+            "training.tensorboard=false",
+            "training.health_items=64",
+            "training.drop_last=true",
+            "training.checkpoint_steps=4",
+            *settings,
+        ],
+    )
+
+
 def few_labels(items: int = 600, labelled: int = 130) -> ImageSet:
     """The digits with the labels of all but the first training images hidden."""
     found = digits(items)

@@ -11,11 +11,14 @@ import numpy as np
 
 from phispace import storage
 from phispace.api.codes import Codes, read_codes
+from phispace.api.generated import draw_generated, generates
 from phispace.api.learn import open_run
 from phispace.errors import InputError
 from phispace.progress import SILENT, Progress
 from phispace.randomness import rng
 from phispace.run import Run
+from phispace.training.config import method_class
+from phispace.training.restore import load_method
 
 if TYPE_CHECKING:
     from phispace.data.imageset import ImageSet
@@ -32,7 +35,8 @@ _PAIRS = 4
 class DrawnLatents:
     """Attributes:
     files: picture -> where it is; `numbers` is the JSON file beside them.
-    numbers: KL, variance of the means and activity of each dimension, and what else was used; JSON-able.
+    numbers: KL, variance of the means and activity of each dimension, and what else was used; of a generator the
+        dimensions and the seed; JSON-able.
     """
 
     files: dict[str, Path]
@@ -53,11 +57,12 @@ def draw_latents(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> DrawnLatents:
-    """Draw the code of a run that has a decoder.
+    """Draw the code of a run that has a decoder, or what a generator makes.
 
     Args:
         what: names of `WHAT`; by default all that this run has (an autoencoder without a prior has no samples and no
-            KL; there the quantiles of its codes take the place of the prior's).
+            KL; there the quantiles of its codes take the place of the prior's; a generator has samples and
+            interpolations, and needs no images).
         split: images that are encoded.
         items: at most so many, stratified by class.
         dims: the two dimensions of scatter and grid; by default those with the largest KL (or variance).
@@ -69,11 +74,13 @@ def draw_latents(
     """
     progress = progress or SILENT
     run = open_run(run)
+    folder = Path(out) if out is not None else run.path / "latents"
+    if generates(method_class(str(run.config["method"]["name"]))):
+        return _with_numbers(*draw_generated(run, load_method(run, checkpoint), what, folder, seed=seed), folder)
     codes = read_codes(
         run, checkpoint=checkpoint, split=split, items=items, images=images, data_dir=data_dir, progress=progress
     )
     chosen = _chosen(codes, what)
-    folder = Path(out) if out is not None else run.path / "latents"
     pair = dims if dims is not None else codes.two_dims()
     draw: dict[str, Callable[[Path], None]] = {
         "scatter": lambda path: _scatter(codes, path, pair),
@@ -90,7 +97,10 @@ def draw_latents(
             files[name] = folder / f"{name}.png"
             draw[name](files[name])
             task.advance()
-    numbers = codes.numbers() | {"seed": seed, "dims": list(pair)}
+    return _with_numbers(files, codes.numbers() | {"seed": seed, "dims": list(pair)}, folder)
+
+
+def _with_numbers(files: dict[str, Path], numbers: dict[str, Any], folder: Path) -> DrawnLatents:
     files["numbers"] = folder / "latents.json"
     storage.write_json(files["numbers"], numbers)
     return DrawnLatents(files, numbers)

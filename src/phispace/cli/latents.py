@@ -57,8 +57,9 @@ def latents(
         seed=seed,
         progress=bars(quiet),
     )
-    typer.echo(f"dimensions in use: {made.numbers['active_units']} of {made.numbers['dimensions']}")
-    if made.numbers["kl_total"] is not None:
+    if "active_units" in made.numbers:
+        typer.echo(f"dimensions in use: {made.numbers['active_units']} of {made.numbers['dimensions']}")
+    if made.numbers.get("kl_total") is not None:
         typer.echo(f"KL: {made.numbers['kl_total']:.2f} nats")
     for path in made.files.values():
         typer.echo(str(path))

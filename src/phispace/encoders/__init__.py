@@ -19,6 +19,7 @@ REGISTRY = Registry(
         "alexnet": "phispace.encoders.alexnet:AlexNet",
         "patch-dictionary": "phispace.encoders.patch_dictionary:PatchDictionary",
         "dim": "phispace.encoders.dim:DIMEncoder",
+        "dcgan": "phispace.encoders.dcgan:DCGAN",
         "resnet18": "phispace.encoders.resnet:ResNet18",
     },
     aliases={

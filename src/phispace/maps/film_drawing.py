@@ -98,7 +98,7 @@ def draw_film(
     made = {"frames": folder}
     with (progress or SILENT).task("Writing the animation", total=len(formats)) as task:
         for kind in formats:
-            made[kind] = _animate(pictures, durations, out_dir / f"film.{kind}", kind)
+            made[kind] = animate(pictures, durations, out_dir / f"film.{kind}", kind)
             task.advance()
     made["numbers"] = draw_numbers(film, out_dir / "numbers.png")
     return made
@@ -215,7 +215,7 @@ def _picture(pixels: np.ndarray) -> Image.Image:
     return PILImage.fromarray(pixels)
 
 
-def _animate(pictures: list[Image.Image], durations: list[int], path: Path, kind: str) -> Path:
+def animate(pictures: list[Image.Image], durations: list[int], path: Path, kind: str) -> Path:
     """Write all pictures into one animated file that repeats for ever."""
     from PIL import Image as PILImage
 

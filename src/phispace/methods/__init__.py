@@ -24,6 +24,7 @@ REGISTRY = Registry(
         "simsiam": "phispace.methods.simsiam:SimSiam",
         "dino": "phispace.methods.dino:DINO",
         "supcon": "phispace.methods.supcon:SupCon",
+        "dcgan": "phispace.methods.dcgan:DCGANMethod",
     },
     aliases={"dim": "infomax", "rotnet": "rotation", "aet": "transformations"},
 )

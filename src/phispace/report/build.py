@@ -33,6 +33,7 @@ from phispace.report.record import (
 from phispace.report.render import render
 from phispace.report.retrieval import retrieval_section
 from phispace.report.robustness import robustness_section
+from phispace.report.samples import sample_sections
 from phispace.report.scores import evaluation_title, metric_name, number_of, primary_of, score_section
 from phispace.report.similarity import similarity_section
 from phispace.report.themes import FEW, themed
@@ -93,6 +94,7 @@ def run_report(run: Run) -> Report:
         *few_label_section(run, entries),
         *pictures.curves(run, history),
         *pictures.maps(run),
+        *sample_sections(run),
         *latent_sections(run),
         *pictures.confusions(run, entries),
         *retrieval_section(entries),

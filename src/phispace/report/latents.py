@@ -21,6 +21,11 @@ _PICTURES = {
     "kl": ("What each dimension carries", "Bars of the KL divergence of each dimension from the prior"),
 }
 
+_GENERATED = {
+    "interpolations": ("From one drawn code to another", "Images made of codes between pairs of drawn ones"),
+    "samples": ("Made of drawn codes, none chosen", "Images that the generator makes of drawn codes"),
+}
+
 
 def latent_sections(run: Run) -> list[Section]:
     """A collapse in words, if the run's record names one, and the pictures that are there."""
@@ -39,12 +44,16 @@ def latent_sections(run: Run) -> list[Section]:
     numbers = _numbers(run)
     if not numbers:
         return sections
+    generator = numbers.get("generator") is True
+    pictures = _PICTURES | (_GENERATED if generator else {})
     figures = tuple(
         Figure(path=f"{FOLDER}/{name}.png", alt=alt, caption=caption)
-        for name, (caption, alt) in _PICTURES.items()
+        for name, (caption, alt) in pictures.items()
         if (run.path / FOLDER / f"{name}.png").is_file()
     )
-    if figures:
+    if generator and figures:
+        sections.append(Gallery(title="What does the generator make?", figures=figures))
+    elif figures:
         used = f"{numbers.get('active_units')} of {numbers.get('dimensions')} dimensions of the code are in use"
         total = numbers.get("kl_total")
         carried = f", {total:.1f} nats in all" if isinstance(total, float) else ""

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from phispace.training.guard import Guard
 
 
+#: DDP waits for the gradients of all weights, unless it is told to look which of them are there.
+_IN_TURNS = "ddp_find_unused_parameters_true"
+
+
 @dataclass(frozen=True)
 class World:
     """Who takes part.
@@ -79,6 +83,7 @@ def build_trainer(
     resumed: bool,
     step: int,
     staged: bool = False,
+    players: bool = False,
 ) -> pl.Trainer:
     """The trainer of a run.
 
@@ -87,10 +92,12 @@ def build_trainer(
         resumed: a run that begins validates its untrained weights first; one that goes on does not.
         step: first step of this sitting; TensorBoard drops what it has from later ones.
         staged: whether the images may change from epoch to epoch.
+        players: whether, in several processes, optimisers take turns, so that a gradient reaches a part of the weights.
     """
     ours: list[Logger] = [_tensorboard(folder, step)] if options.tensorboard else []
     return _trainer(
         options,
+        strategy=_IN_TURNS if players and options.strategy in ("auto", "ddp") else options.strategy,
         precision=precision,
         logger=[*ours, *loggers] or False,
         callbacks=list(callbacks),
@@ -108,12 +115,12 @@ def build_trainer(
 
 def _trainer(options: TrainingConfig, **settings: Any) -> pl.Trainer:
     devices = options.devices
+    settings.setdefault("strategy", options.strategy)
     try:
         return pl.Trainer(
             accelerator=options.accelerator,
             devices=list(devices) if isinstance(devices, tuple) else devices,
             num_nodes=options.num_nodes,
-            strategy=options.strategy,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_autolog_hparams=False,

@@ -209,6 +209,7 @@ class _Training:
                 options, run.path, precision, [*ours, *self.callbacks], self.loggers,
                 epochs=int(plan.config.method["epochs"]), resumed=start is not None,
                 step=int(checkpoints.read_record(start)["step"]) if start else 0, staged=plan.timeline.staged,
+                players=bool(method.players) and self.world.size > 1,
             )  # fmt: skip
             method.to(memory_format=torch.channels_last)
             trainer.fit(method, datamodule=loaders, ckpt_path=None if start is None else str(start))
