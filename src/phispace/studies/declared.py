@@ -48,3 +48,18 @@ def disentanglement() -> Study:
 def drift() -> Study:
     """Drift: how soon representations notice that a stream of images changes, and how often falsely."""
     return shipped("drift")
+
+
+def infomax_vs_transformations() -> Study:
+    """Deep InfoMax against auto-encoding transformations and the field beside them: searches, probes, maps, metrics."""
+    return shipped("infomax-vs-transformations")
+
+
+def one_shot() -> Study:
+    """One labelled image of each class, on representations learnt with and without labels."""
+    return shipped("one-shot")
+
+
+def zero_shot() -> Study:
+    """Classes that were never labelled, told apart by the text vectors of their names."""
+    return shipped("zero-shot")

@@ -77,9 +77,9 @@ class Study:
         """
         if scale not in SCALES:
             raise InputError(f"There is no scale {scale!r}; there are: {', '.join(SCALES)}.")
-        chosen = [_resolve(step, scale, f"step {step.get('id', step['do'])!r}") for step in self.steps]
-        chosen = [{k: self._guess(v) for k, v in step.items()} for step in chosen]
-        return [{k: v for k, v in step.items() if k != "only"} for step in chosen if scale in step.get("only", SCALES)]
+        there = [step for step in self.steps if scale in step.get("only", SCALES)]
+        chosen = [_resolve(step, scale, f"step {step.get('id', step['do'])!r}") for step in there]
+        return [{k: self._guess(v) for k, v in step.items() if k != "only"} for step in chosen]
 
     def _guess(self, value: Any) -> Any:
         if not isinstance(value, str) or not value.startswith("guess:"):

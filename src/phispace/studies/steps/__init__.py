@@ -37,6 +37,7 @@ STEPS = {
     "costs": "phispace.studies.steps.costs:Costs",
     "ranking": "phispace.studies.steps.ranking:Ranking",
     "drift": "phispace.studies.steps.drift:DriftStep",
+    "word-map": "phispace.studies.steps.word_map:WordMap",
     "look": "phispace.studies.steps.look:LookInside",
 }
 
