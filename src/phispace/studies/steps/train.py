@@ -18,7 +18,7 @@ class TrainOptions(StepOptions):
 
     method: str = "supervised"
     encoder: str | None = None
-    preset: str | None = None
+    preset: str | None = Field(None, description="of the method; an empty one is none, for scales that differ")
     epochs: int | None = Field(None, ge=1)
     settings: tuple[str, ...] = ()
     label: str = ""
@@ -40,7 +40,7 @@ class Train(Step[TrainOptions]):
             options.method,
             context.images_named(options.on),
             encoder=options.encoder,
-            preset=options.preset,
+            preset=options.preset or None,
             epochs=options.epochs,
             settings=options.settings,
             out=path,

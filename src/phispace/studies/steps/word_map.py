@@ -65,7 +65,7 @@ class WordMap(Step[WordMapOptions]):
                 title="Where do images lie among the words?",
                 path=picture.relative_to(context.out).as_posix(),
                 alt=f"Test images and class names on the plane of the names; held out: {' and '.join(held)}",
-                caption=f"{len(points):,} test images of {options.store}, sent to the vectors of their classes' names by "
+                caption=f"{len(points):,} test images of {options.store}, sent to the vectors of their names by "
                 f"a map that never saw {' and '.join(held)}. The plane holds {share:.0%} of the names' variance.",
             ),
             *self._pairs(context, name, options),
