@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from phispace.api.scores import evaluate
     from phispace.api.similarity import draw_similarities
+    from phispace.api.transfer import transfer
     from phispace.api.verify import verify
     from phispace.data.imageset import ImageSet
     from phispace.data.loading import load_images
@@ -55,6 +56,7 @@ _PLACES = {
     **dict.fromkeys(("compare", "leaderboard"), "api.compare"),
     "evaluate": "api.scores",
     "rerun": "api.rerun",
+    "transfer": "api.transfer",
     "verify": "api.verify",
     "load_embeddings": "embeddings.foreign",
     "ImageSet": "data.imageset",
@@ -92,6 +94,7 @@ __all__ = [
     "search_images",
     "study",
     "train",
+    "transfer",
     "verify",
     "write_report",
 ]

@@ -81,6 +81,7 @@ def train(
     Returns:
         the run.
     """
+    from phispace.api.known import known_for
     from phispace.data.imageset import ImageSet
     from phispace.training.config import make_config
     from phispace.training.train import train as run_training
@@ -101,8 +102,9 @@ def train(
         size=size,
     )
     return run_training(
-        config, target, images=ready, resume=resume, epochs=epochs, progress=progress, callbacks=callbacks
-    )
+        config, target, images=ready, resume=resume, epochs=epochs, progress=progress, callbacks=callbacks,
+        look_up=known_for,
+    )  # fmt: skip
 
 
 def images_of(

@@ -95,6 +95,7 @@ def rerun(
         DataError: the images are not those of the run.
         RunError: `out` is not empty.
     """
+    from phispace.api.known import known_for
     from phispace.api.learn import images_of, open_run
     from phispace.run import refuse_unless_empty
     from phispace.training.config import RunConfig
@@ -117,9 +118,11 @@ def rerun(
     config = RunConfig.build(_as_chosen(first))
     extensions: Sequence[Mapping[str, Any]] = first.record.get("extensions", [])
     begun = config.with_epochs(int(extensions[0]["from"])) if extensions else config
-    again = train(begun, target, images=found, progress=progress)
+    again = train(begun, target, images=found, progress=progress, look_up=known_for)
     for extension in extensions:
-        again = train(None, target, images=found, resume=True, epochs=int(extension["to"]), progress=progress)
+        again = train(
+            None, target, images=found, resume=True, epochs=int(extension["to"]), progress=progress, look_up=known_for
+        )
     return Rerun(
         first,
         again,

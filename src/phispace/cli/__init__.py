@@ -8,7 +8,7 @@ import typer
 
 # The order of these imports is the order of the verbs in --help.
 # isort: off
-from phispace.cli import experiments, learn, scores, similarity, results, film, decode, latents, repeat, names  # noqa: F401 - each registers its verbs
+from phispace.cli import experiments, learn, transfer, scores, similarity, results, film, decode, latents, repeat, names  # noqa: F401 - each registers its verbs
 
 # isort: on
 from phispace.cli.options import app

@@ -148,7 +148,7 @@ def extract(
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(evaluating(encoder))
-        shapes = encoder.shapes()
+        shapes = encoder.shapes_of(layers)
         chosen, agreement = "float32", dict[str, Any]()
         fine = min(int(np.prod(shapes[layer])) for layer in layers) < LEAST_BF16
         if precision == "bf16" or (precision == "auto" and shard is None and not fine):
@@ -167,7 +167,7 @@ def extract(
                 if paths is None
                 else stack.enter_context(writing_store(paths[layer], n, dim, dtype))
             )
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         with autocast.autocast(chosen, device):
             columns = stream(
                 encoder, images, positions[first:stop], batch_size, device, rows, predict, progress, predict_once
@@ -186,6 +186,7 @@ def extract(
             "threads": torch.get_num_threads(),
             "caveats": list(images.source.get("caveats", [])),
             "seconds": round(time.perf_counter() - started, 2),
+            "cpu_seconds": round(time.process_time() - worked, 2),
             **({"shard": list(shard)} if shard else {}),
             **(manifest or {}),
         }
@@ -290,6 +291,17 @@ def extract_run(
     }
     for group in dict.fromkeys(wanted.values()):
         names = [layer for layer, union in wanted.items() if union == group]
+        # An untrained network's predictions say nothing, and test-time averaging makes them dear.
+        predict = None if place.name == UNTRAINED else method.predict
+        if method.rests and shard is None and dtype == "float32" and (predict is None or method.predict_once is None):
+            from phispace.embeddings.features import run_stores
+
+            made = run_stores(
+                method, images, names, group, path_of, about,
+                precision=precision, predict=predict is not None, progress=progress,
+            )  # fmt: skip
+            found |= {k: v if group == _tuple(splits) else v.part(*(splits or ())) for k, v in made.items()}
+            continue
         made = extract(
             method.encoder,
             images,
@@ -300,8 +312,7 @@ def extract_run(
             dtype=dtype,
             out=path_of,
             manifest=about,
-            # An untrained network's predictions say nothing, and test-time averaging makes them dear.
-            predict=None if place.name == UNTRAINED else method.predict,
+            predict=predict,
             predict_once=method.predict_once,
             shard=shard,
             progress=progress,
@@ -313,10 +324,18 @@ def extract_run(
 def extract_untrained(
     run: Run, images: ImageSet, layers: Sequence[str] = (DEFAULT_LAYER,), **options: Any
 ) -> dict[str, Embeddings]:
-    """The honest comparison: the same encoder as the run began with, its weights drawn by the seed and not trained.
+    """The honest comparison: the same encoder, its weights drawn by the run's seed and not trained.
 
-    Takes the options of `extract_run`; the stores lie below the run's checkpoint `epoch=000`.
+    Takes the options of `extract_run`; the stores lie below the run's checkpoint `epoch=000`, or below `random` where
+    the run began with weights that were trained before.
     """
+    if (
+        run.record.get("began_with")
+        or run.record.get("encoder", {}).get("weights", {}).get("kind", "random") != "random"
+    ):
+        from phispace.embeddings.features import random_stores
+
+        return random_stores(run, images, layers, splits=options.get("splits"), progress=options.get("progress"))
     return extract_run(run, images, layers, checkpoint=UNTRAINED, **options)
 
 

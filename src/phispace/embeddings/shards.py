@@ -19,7 +19,7 @@ from phispace.embeddings.writer import plain_manifest, writing_store
 from phispace.errors import DataError, InputError
 from phispace.progress import SILENT, Progress
 
-_PER_SHARD = ("shard", "seconds")
+_PER_SHARD = ("shard", "seconds", "cpu_seconds")
 _ROWS = 4096
 
 
@@ -101,8 +101,10 @@ def merge_shards(path: Path | str, *, keep: bool = False, progress: Progress | N
                 writer.append(rows)
                 task.advance(len(rows))
         writer.items = pa.concat_tables([part.items for part in parts])
-        seconds = sum(float(part.manifest.get("seconds", 0)) for part in parts)
-        writer.manifest = {**plain_manifest(parts[0].manifest), "seconds": round(seconds, 2)}
+        spent = {
+            key: round(sum(float(part.manifest.get(key, 0)) for part in parts), 2) for key in ("seconds", "cpu_seconds")
+        }
+        writer.manifest = {**plain_manifest(parts[0].manifest), **spent}
         writer.manifest.pop("shard", None)
     if not keep:
         for folder in folders:

@@ -128,7 +128,7 @@ def stream(
         DataError: values that are not finite; the layer and the image are named.
     """
     layers = tuple(rows)
-    answers = _Answers()
+    answers = Answers()
     with (
         _sharing(encoder, layers, predict) as shared,
         progress.task(f"Embedding {images.name}", total=len(positions)) as task,
@@ -170,7 +170,7 @@ def class_columns(
         module: what `predict` belongs to; in evaluation mode meanwhile.
     """
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    answers = _Answers()
+    answers = Answers()
     with evaluating(module), progress.task(f"Classifying {images.name}", total=len(images)) as task:
         for chosen, batch in batches(images, np.arange(len(images)), batch_size, device):
             logits = predict(batch)
@@ -181,7 +181,7 @@ def class_columns(
     return answers.columns()
 
 
-class _Answers:
+class Answers:
     """Predictions gathered batch by batch."""
 
     def __init__(self) -> None:

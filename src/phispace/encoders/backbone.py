@@ -192,6 +192,13 @@ class Backbone(Encoder):
             raise InputError(f"{self.title} has a module {missing[0]!r} that a forward pass does not use.")
         return {name: found[name] for name in dict.fromkeys(layers)}
 
+    def pretrained(self) -> frozenset[str]:
+        """The network's whole state, unless its weights were drawn."""
+        if self.source.path is None:
+            return frozenset()
+        name = next(name for name, stage in self.stages.items() if stage is self.network)
+        return frozenset(f"stages.{name}.{key}" for key in self.network.state_dict())
+
     def facts(self) -> Mapping[str, Any]:
         """What a run's record says of it: model, resolution, preprocessing, and where its weights come from."""
         return {"model": self.model, **self._held[0].facts(), "weights": self.source.record()}

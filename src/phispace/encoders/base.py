@@ -162,15 +162,19 @@ class Encoder(nn.Module):
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of each layer's output for one image, measured with one pass in evaluation mode."""
+        return self.shapes_of(self.layers)
+
+    def shapes_of(self, layers: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+        """The same of some layers."""
         parameter = next(self.parameters(), None)
         device = None if parameter is None else parameter.device
         with evaluating(self), torch.no_grad():
-            out = self.taps(torch.zeros(1, self.channels, self.size, self.size, device=device), self.layers)
-        return {name: tuple(out[name].shape[1:]) for name in self.layers}
+            out = self.taps(torch.zeros(1, self.channels, self.size, self.size, device=device), layers)
+        return {name: tuple(out[name].shape[1:]) for name in layers}
 
     def width(self, layer: str = DEFAULT_LAYER) -> int:
         """Number of values of a layer for one image, flattened."""
-        return int(np.prod(self.shapes()[layer]))
+        return int(np.prod(self.shapes_of((layer,))[layer]))
 
     def append_code(self, width: int) -> None:
         """End in a linear layer of `width` values, the new `features`; what was `features` is then `trunk`.
@@ -207,6 +211,10 @@ class Encoder(nn.Module):
     def facts(self) -> Mapping[str, Any]:
         """What a run's record says of this network beside its name, layers and size; JSON-able. By default nothing."""
         return {}
+
+    def pretrained(self) -> frozenset[str]:
+        """Names in the state of what a file of pretrained weights gave it. By default nothing."""
+        return frozenset()
 
     def decoder(self) -> nn.Module | None:
         """The decoder that was published with this network: codes (B, D) -> (B, C, H, W) before the last sigmoid.

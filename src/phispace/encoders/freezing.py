@@ -128,21 +128,31 @@ def freeze(encoder: Encoder, layers: Iterable[Layer], names: Collection[str]) ->
     if encoder.always_fixed is None:
         encoder.always_fixed = frozenset(n for n, p in encoder.named_parameters() if not p.requires_grad)
     fixed = {encoder.get_parameter(name) for name in encoder.always_fixed}
-    still: list[nn.Module] = []
+    still = still_modules(layers, names)
     count = 0
-    for place, layer in enumerate(layers):
-        first = next((other.name for other in layers[place:] if other.leaf), None)
-        rests = first in names
-        if rests and layer.leaf:
-            still.append(layer.module)
+    for layer in layers:
+        rests = layer.module in still
         for parameter in layer.module.parameters(recurse=False):
             parameter.requires_grad_(not rests and parameter not in fixed)
             count += parameter.numel() if rests else 0
-    encoder.resting = (*still, *_whole(encoder, set(still)))
+    leaves = {layer.module for layer in layers if layer.leaf} & still
+    encoder.resting = (*leaves, *_whole(encoder, leaves))
     encoder.train(encoder.training)
     frozen = tuple(layer.name for layer in layers if layer.leaf and layer.name in names)
     of = sum(layer.leaf for layer in layers)
     return Frozen(frozen, of, count, sum(p.numel() for p in encoder.parameters()))
+
+
+def still_modules(layers: Iterable[Layer], names: Collection[str]) -> set[nn.Module]:
+    """Modules whose own weights stand still: these leaves, and composite ones whose first leaf is among them."""
+    layers = tuple(layers)
+    first = None
+    found = set()
+    for layer in reversed(layers):
+        first = layer.name if layer.leaf else first
+        if first in names:
+            found.add(layer.module)
+    return found
 
 
 def _whole(encoder: nn.Module, still: Collection[nn.Module]) -> list[nn.Module]:

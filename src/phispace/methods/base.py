@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from phispace.data.batches import Batch as Batch
 from phispace.encoders.base import Encoder
+from phispace.methods.borrowed import restored, without
 from phispace.methods.known import KnownFeatures
 
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd", "lars"]
@@ -134,6 +135,7 @@ class Method(pl.LightningModule):
 
     Attributes:
         known: what a frozen encoder gives for the training set's images, where it was computed before.
+        borrows: whether the encoder holds the pretrained weights that its options name, and not another run's.
     """
 
     title: ClassVar[str]
@@ -157,6 +159,7 @@ class Method(pl.LightningModule):
         self._stage_steps: int | None = None
         self._always_fixed: frozenset[str] | None = None
         self.known: KnownFeatures | None = None
+        self.borrows = False
 
     @classmethod
     def count_views(cls, config: MethodConfig) -> int:
@@ -279,6 +282,38 @@ class Method(pl.LightningModule):
     def predict_from(self, features: Tensor) -> Tensor | None:
         """Class logits (B, K) from the encoder's features (B, D), where `predict` looks at nothing else; else None."""
         return None
+
+    def facts(self) -> Mapping[str, Any]:
+        """What a run's record says of this method beside its name and options; JSON-able. By default nothing."""
+        return {}
+
+    @property
+    def opening(self) -> str:
+        """What is said when training begins, a sentence; empty by default."""
+        return ""
+
+    @classmethod
+    def may_rest(cls, config: MethodConfig) -> bool:
+        """Whether a method of this config can be one whose encoder is never trained, nor sees augmented images."""
+        return False
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """Names in the state of what pretrained weights hold and nothing trains: see `phispace.methods.borrowed`."""
+        return frozenset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: borrowed weights are left out."""
+        checkpoint["state_dict"], told = without(checkpoint["state_dict"], self.borrowed)
+        if told:
+            checkpoint["phispace"]["record"].update(told)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: borrowed weights are put back."""
+        record = checkpoint.get("phispace", {}).get("record", {})
+        if record.get("borrowed"):
+            own = self.state_dict()
+            checkpoint["state_dict"] = restored(checkpoint["state_dict"], own, self.borrowed, record)
 
     @property
     def rests(self) -> bool:

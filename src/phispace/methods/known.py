@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -13,10 +14,15 @@ class KnownFeatures:
     """Rows (N, D) by the images' positions in their set; may be memory-mapped.
 
     Not part of a method's state: a copy of a method shares them, a checkpoint leaves them out.
+
+    Args:
+        vectors: float32 or float16 (N, D).
+        about: for the run's record: `precision`, `seconds`, `cpu_seconds`, `vectors_sha256`; JSON-able.
     """
 
-    def __init__(self, vectors: np.ndarray) -> None:
+    def __init__(self, vectors: np.ndarray, about: Mapping[str, Any] | None = None) -> None:
         self.vectors = vectors
+        self.about = dict(about or {})
 
     def __call__(self, index: Tensor) -> Tensor:
         """float32 (B, D) of positions int64 (B,), on the device of `index`."""

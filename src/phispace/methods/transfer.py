@@ -24,16 +24,17 @@ Underperform Out-of-Distribution", ICLR 2022 (LP-FT).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from phispace.encoders.base import Encoder
-from phispace.encoders.freezing import Frozen, chosen, freeze, layers_of, stage_numbers
+from phispace.encoders.freezing import Frozen, chosen, freeze, layers_of, stage_numbers, still_modules
 from phispace.encoders.norm import BatchNorm1d
 from phispace.errors import InputError
-from phispace.methods.base import Batch, Stage, Task
+from phispace.methods.base import Batch, MethodConfig, Stage, Task
 from phispace.methods.supervised import Supervised, SupervisedConfig, accuracy, cross_entropy
 
 
@@ -176,8 +177,31 @@ class Transfer(Supervised):
 
     @property
     def rests(self) -> bool:
-        """Whether nothing of the encoder is trained in any turn."""
         return all(joined is None for joined in self._joined)
+
+    @classmethod
+    def may_rest(cls, config: MethodConfig) -> bool:
+        if not isinstance(config, TransferConfig) or config.freeze == "none":
+            return False
+        return config.views == "none" and not config.alternate_flip and not config.resolutions
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        if not self.borrows:
+            return frozenset()
+        held, still = self.encoder.pretrained(), still_modules(self._layers, self._frozen)
+        paths = [path for path, module in self.encoder.named_modules() if module in still]
+        return frozenset(f"encoder.{name}" for name in held if name.rpartition(".")[0] in paths)
+
+    @property
+    def opening(self) -> str:
+        return self.frozen.words()
+
+    def facts(self) -> Mapping[str, Any]:
+        """What is frozen for the whole training, and how many weights are trained at some time."""
+        whole = sum(p.numel() for p in self.parameters())
+        frozen = {**asdict(self.frozen), "layers": len(self.frozen.layers)}
+        return {"frozen": frozen, "trained_parameters": whole - self.frozen.parameters}
 
     def rate_factors(self) -> Mapping[nn.Parameter, float]:
         decay = self.config.layer_decay

@@ -80,6 +80,7 @@ def make_method(plan: Plan) -> Method:
         setattr(method, "run_seed", plan.seed)  # noqa: B010 (read by Method.step_rng; mypy takes it for a module)
         train = plan.items.train
         sample = rng(plan.seed, "initial-sample").choice(train, min(INITIAL_SAMPLE, len(train)), replace=False)
+        method.borrows = plan.config.encoder.start is None
         method.encoder.initialise(plan.images.images[np.sort(sample)], torch_rng(plan.seed, "initialise"))
     return method
 

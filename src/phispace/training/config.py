@@ -53,6 +53,9 @@ class TrainingConfig(_Table):
     num_nodes: int = Field(1, ge=1, description="for Lightning")
     strategy: str = Field("auto", description="for Lightning")
     sync_batchnorm: bool = Field(False, description="for Lightning: batch statistics over all devices (GPUs only)")
+    cache_features: bool = Field(
+        True, description="compute what a frozen encoder gives once, where images are not augmented"
+    )
     gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     drop_last: bool | None = Field(None, description="leave out an epoch's rest; by default if it is under a tenth")
     refit: bool = Field(False, description="train on train and val together, everything fixed")

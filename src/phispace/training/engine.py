@@ -57,6 +57,8 @@ class World:
             return Choice(FLOAT32, "weights are set without a gradient", {})
         if asked != "auto":
             return Choice(asked, "asked for", {})
+        if method.known is not None:
+            return Choice(FLOAT32, "only a head is trained, on values of the encoder that are known", {})
         batch = next(iter(train_loader(plan)))
         return choose_precision(method, batch, accelerator=self.accelerator, world=self.size)
 

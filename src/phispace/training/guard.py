@@ -19,6 +19,7 @@ from phispace import storage
 from phispace.data.passes import Pass
 from phispace.errors import CollapsedError, DivergedError, RunError
 from phispace.methods.base import Method
+from phispace.methods.borrowed import without
 from phispace.randomness import key
 from phispace.run import Run
 from phispace.training import checkpoints
@@ -67,7 +68,9 @@ class Guard(Callback):
         row = self.recorder.close_epoch(trainer, pl_module, 0)
         weights = trainer.strategy.lightning_module_state_dict()
         if trainer.is_global_zero:
-            checkpoints.save_weights(self._folder / checkpoints.UNTRAINED, weights, self._record(row.get("val_loss")))
+            weights, told = without(weights, pl_module.borrowed if isinstance(pl_module, Method) else ())
+            record = {**self._record(row.get("val_loss")), **told}
+            checkpoints.save_weights(self._folder / checkpoints.UNTRAINED, weights, record)
         trainer.strategy.barrier("untrained")
 
     # -- steps

@@ -51,7 +51,7 @@ def first_record(
             **encoder.facts(),
         },
         "method": {"name": plan.config.method["name"], "title": method.title, "reference": method.reference,
-                   "parameters": sum(p.numel() for p in method.parameters())},
+                   "parameters": sum(p.numel() for p in method.parameters()), **method.facts()},
         **stages_record(plan),
         "choices": {
             **speed,
@@ -60,6 +60,7 @@ def first_record(
             "precision_seconds": choice.seconds,
             "drop_last": plan.timeline.spans[0].drop_last,
             "channels_last": True,
+            **({} if method.known is None else {"features": dict(method.known.about)}),
         },
     }  # fmt: skip
 
@@ -93,12 +94,14 @@ def result_record(run: Run, plan: Plan, guard: Guard) -> dict[str, Any]:
     """Fields of the record when training is complete."""
     recorder = guard.recorder
     rows = {row["epoch"]: row for row in recorder.rows}
+    spent = run.record.get("choices", {}).get("features", {})  # what computing the frozen encoder's values took
     best = rows.get(guard.best["epoch"], {}) if guard.best["val_loss"] is not None else {}
     result = {
         "epochs": recorder.latest.get("epoch", 0),
         "steps": recorder.step,
         "images_seen": recorder.images_seen,
-        "minutes": round(recorder.seconds / 60, 3),
+        "minutes": round((recorder.seconds + spent.get("seconds", 0.0)) / 60, 3),
+        "cpu_minutes": round((recorder.cpu_seconds + spent.get("cpu_seconds", 0.0)) / 60, 3),
         "best_epoch": None if guard.best["val_loss"] is None else guard.best["epoch"],
         "best_val_loss": guard.best["val_loss"],
         "best_val_accuracy": best.get("val_accuracy"),

@@ -30,6 +30,7 @@ class Recorder(Callback):
         step: steps that are done.
         rows: of metrics.csv, one an epoch; row 0 is the untrained network's.
         seconds: of training up to now, over all sittings.
+        cpu_seconds: of the processor, all threads of this process.
         bad: what was not finite, or None.
     """
 
@@ -45,8 +46,8 @@ class Recorder(Callback):
         self.bad: str | None = None
         self._train, self._val = Sums(), Sums()
         self._rate: float | None = None
-        self._seconds = 0.0
-        self._since = time.perf_counter()
+        self._seconds = self._cpu_seconds = 0.0
+        self._since, self._cpu_since = time.perf_counter(), time.process_time()
         self._epoch_began = (0.0, 0)
         self._val_seconds = 0.0
         self._last_log = (0.0, 0)
@@ -58,13 +59,18 @@ class Recorder(Callback):
         return self._seconds + time.perf_counter() - self._since
 
     @property
+    def cpu_seconds(self) -> float:
+        return self._cpu_seconds + time.process_time() - self._cpu_since
+
+    @property
     def latest(self) -> Row:
         """The newest row of metrics.csv."""
         return self.rows[-1] if self.rows else {}
 
-    def start_sitting(self, seconds: float) -> None:
+    def start_sitting(self, seconds: float, cpu_seconds: float = 0.0) -> None:
         """Called when training begins or goes on; `seconds` were spent before."""
         self._seconds, self._since = seconds, time.perf_counter()
+        self._cpu_seconds, self._cpu_since = cpu_seconds, time.process_time()
         self._epoch_began = self._last_log = (self.seconds, self.images_seen)
 
     # -- steps
@@ -175,6 +181,7 @@ class Recorder(Callback):
             "step": self.step,
             "images_seen": self.images_seen,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "epoch_began": self._epoch_began,
             "train": self._train.reduced(trainer.strategy).state(),
         }
@@ -191,7 +198,7 @@ class Recorder(Callback):
         for name, rows in ((METRICS, self.rows), (TIMINGS, self.timings)):
             path = self.folder / name
             rows[:] = [row for row in read_table(path) if row["step"] <= self.step] if path.exists() else []
-        self.start_sitting(float(state["seconds"]))
+        self.start_sitting(float(state["seconds"]), float(state.get("cpu_seconds", 0.0)))
         began, seen = state["epoch_began"]
         self._epoch_began = (float(began), int(seen))
 

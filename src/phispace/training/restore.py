@@ -7,9 +7,10 @@ import torch
 from phispace.encoders.build import to_be_filled
 from phispace.errors import DataError
 from phispace.methods.base import Method
+from phispace.methods.borrowed import restored
 from phispace.run import Run
 from phispace.training.assemble import build_method, read_task
-from phispace.training.checkpoints import load_weights
+from phispace.training.checkpoints import load_weights, read_record
 from phispace.training.config import RunConfig
 
 
@@ -29,14 +30,18 @@ def load_method(run: Run, checkpoint: str = "best") -> Method:
     if "task" not in run.record:
         raise DataError(f"{run.path / 'run.json'} does not say what the run was trained for (no `task`).")
     config = RunConfig.build(run.config)
-    encoder = config.encoder
-    options = to_be_filled(encoder.name, encoder.options)
-    config = config.model_copy(update={"encoder": encoder.model_copy(update={"options": options})})
+    record = read_record(place)
+    if not record.get("borrowed"):  # all weights are in the checkpoint
+        encoder = config.encoder
+        options = to_be_filled(encoder.name, encoder.options)
+        config = config.model_copy(update={"encoder": encoder.model_copy(update={"options": options})})
     with torch.random.fork_rng(devices=[]):
         method = build_method(config, read_task(run.record["task"]))
     setattr(method, "run_seed", config.training.seed)  # noqa: B010 (as in assemble.make_method)
+    method.borrows = bool(record.get("borrowed"))
+    weights = restored(load_weights(place), method.state_dict(), method.borrowed, record)
     try:
-        method.load_state_dict(load_weights(place), strict=True)
+        method.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise DataError(f"{place} does not fit the run's configuration: {error}") from error
     return method.eval()

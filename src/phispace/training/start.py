@@ -10,6 +10,7 @@ from phispace.errors import InputError
 from phispace.methods.base import Method
 from phispace.run import Run
 from phispace.training.checkpoints import WEIGHTS, load_weights, read_record
+from phispace.training.restore import load_method
 
 _PREFIX = "encoder."
 
@@ -30,7 +31,10 @@ def start_from(method: Method, start: str) -> dict[str, Any]:
     path, _, checkpoint = start.partition("@")
     run = Run.open(path)
     place = run.checkpoint(checkpoint or "best")
-    state = {k.removeprefix(_PREFIX): v for k, v in load_weights(place).items() if k.startswith(_PREFIX)}
+    weights = load_weights(place)
+    if read_record(place).get("borrowed"):
+        weights = load_method(run, place.name).state_dict()
+    state = {k.removeprefix(_PREFIX): v for k, v in weights.items() if k.startswith(_PREFIX)}
     own = method.encoder.state_dict()
     wrong = [k for k in {**own, **state} if k not in own or k not in state or own[k].shape != state[k].shape]
     if wrong:

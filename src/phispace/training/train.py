@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from phispace.errors import (
     StorageError,
 )
 from phispace.methods.base import Method
+from phispace.methods.known import KnownFeatures
 from phispace.progress import SILENT, Progress
 from phispace.run import Run, lock_directory, refuse_unless_empty
 from phispace.training import checkpoints
@@ -46,6 +47,10 @@ from phispace.training.speed import fast_process
 from phispace.training.stages import Turns
 from phispace.training.start import start_from
 
+LookUp = Callable[[RunConfig, ImageSet, Run | None, Progress], KnownFeatures | None]
+"""From the configuration, the images and the run that goes on (None for a new one) to the encoder's values for all
+images, or None where they are to be computed at each step."""
+
 
 def train(
     config: RunConfig | None,
@@ -57,6 +62,7 @@ def train(
     progress: Progress | None = None,
     loggers: Sequence[Logger] = (),
     callbacks: Sequence[Callback] = (),
+    look_up: LookUp | None = None,
 ) -> Run:
     """Train, or go on training.
 
@@ -71,6 +77,7 @@ def train(
         epochs: with `resume`, a larger number extends the run; see `phispace.training.resume`.
         loggers: further Lightning loggers.
         callbacks: further Lightning callbacks; they may watch, and see the hooks after ours.
+        look_up: gives what a frozen encoder gives for the images, where it does not change; see `LookUp`.
 
     Returns:
         the run, completed.
@@ -105,8 +112,9 @@ def train(
             progress.say(f"{out} is complete: {config.method['epochs']} epochs are done. More: --epochs.")
             return run
     plan = make_plan(config, images)
+    known = None if look_up is None else look_up(config, images, run, progress)
     with quiet_lightning(), torch.random.fork_rng(), lock_directory(out) if world.first else contextlib.nullcontext():
-        return _Training(plan, out, run, world, progress, loggers, callbacks).run_all()
+        return _Training(plan, out, run, world, progress, loggers, callbacks, known).run_all()
 
 
 def _load(config: RunConfig, progress: Progress) -> ImageSet:
@@ -138,6 +146,7 @@ class _Training:
         progress: Progress,
         loggers: Sequence[Logger],
         callbacks: Sequence[Callback],
+        known: KnownFeatures | None,
     ) -> None:
         self.plan = plan
         self.out = out
@@ -146,11 +155,13 @@ class _Training:
         self.loggers = loggers
         self.callbacks = callbacks
         self.begun = run
+        self.known = known
 
     def run_all(self) -> Run:
         threads = self.plan.config.training.threads or self.world.threads
         with fast_process(threads) as speed:
             method = make_method(self.plan)
+            method.known = self.known
             self.plan = self.plan.in_stages(method)
             run, precision = self._open(method, speed)
             start = self._start_from(run)
@@ -178,6 +189,8 @@ class _Training:
             return run, str(run.record["choices"]["precision"])
         start = self.plan.config.encoder.start
         began_with = {} if start is None else {"began_with": start_from(method, start)}
+        if method.opening:
+            self.progress.say(method.opening)
         choice = self.world.choose_precision(self.plan, method)
         if self.plan.config.training.precision == "auto":
             self.progress.say(f"Precision {choice.precision}: {choice.reason}.")
