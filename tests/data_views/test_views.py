@@ -49,6 +49,14 @@ def test_contract(name, channels, size):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_views_are_the_same_where_networks_run_in_bf16(name):
+    x, view = pictures(24, 3, 32), make_view(name, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = view(x, generator())
+    assert torch.equal(inside, view(x, generator()))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_pixels_give_the_same_views_in_any_memory_layout(name):
     x = pictures(6, 3, 32)
     view = make_view(name, 32)

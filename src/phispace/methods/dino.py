@@ -109,7 +109,7 @@ class DINO(WithTeacher):
 
     def compared(self, images: Tensor) -> Tensor:
         """The vectors (B, D) before the prototypes, whose cosines with them vary in no more directions."""
-        vectors: Tensor = self.projector.get_submodule("0")(self.encoder(images).flatten(1))
+        vectors: Tensor = self.projector.get_submodule("0")(self.encoder(self.seen(images)).flatten(1))
         return vectors
 
     def teacher_temperature(self) -> float:

@@ -54,7 +54,8 @@ class View:
             )
         if images.dtype != torch.uint8:
             raise InputError(f"Views take uint8 images; got {images.dtype}.")
-        return self.augment(images, rng)
+        with torch.autocast(images.device.type, enabled=False):  # measuring in bf16 may surround this
+            return self.augment(images, rng)
 
     def augment(self, images: Tensor, rng: torch.Generator) -> Tensor:
         """What a subclass defines; the shapes are checked already."""
