@@ -34,6 +34,8 @@ LOSS_FLOOR: dict[str, float] = {
     # 32 unit vectors in 16 equal pairs, the pairs spread as far apart as can be, at the default temperature of 0.2.
     "simclr": math.log(1 + 30 * math.exp((-1 / 15 - 1) / 0.2)),
     "simsiam": -1.0,
+    # 16 images have 15 directions for 512 dimensions, which then are correlated; a deviation s of all is the least bad.
+    "vicreg": min(25 * (1 - s) + 2 * s**4 * (512 / 15 - 1) for s in np.linspace(0, 1, 1001)),
 }
 """The lowest value that a method's loss can reach, where it is not 0: overfitting halves what is above it."""
 

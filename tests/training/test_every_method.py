@@ -14,12 +14,13 @@ from phispace.training.config import RunConfig, make_config
 from phispace.training.train import train
 
 #: The network, and what a method needs beside the options below.
-ENCODER = {"patch-kmeans": "patch-dictionary", "infomax": "dim"}
+ENCODER = {"patch-kmeans": "patch-dictionary", "infomax": "dim", "mae": "vit"}
 NETWORK = ("encoder.hidden=[16]", "encoder.code=32")
 SETTINGS = {
     "greedy-layerwise": ("encoder.hidden=[16,8]", "method.layer_epochs=1", "method.epochs=3"),
     "patch-kmeans": ("encoder.words=24", "method.epochs=3"),
     "infomax": ("encoder.widths=[4,8]", "encoder.dense=16", "encoder.code=8", "method.score_width=16"),
+    "mae": ("encoder.width=12", "encoder.depth=1", "method.decoder_width=12", "method.decoder_depth=1"),
 }
 #: Steps at which it is cut, of 4 an epoch.
 STEPS = {

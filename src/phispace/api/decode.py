@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phispace.api.learn import images_of, open_run
-from phispace.api.reconstruction import decode_with, load_decoding, pixels_of, reconstruction_scores
+from phispace.api.reconstruction import apply, decode_with, load_decoding, pixels_of, reconstruction_scores
 from phispace.errors import InputError
 from phispace.progress import SILENT, Progress
 from phispace.run import Run
@@ -78,9 +78,12 @@ def reconstruct(
     chosen = positions[stratified_subset(found.ids[positions], found.labels[positions], items)]
     chosen = chosen[np.argsort(found.labels[chosen], kind="stable")]
     pixels = pixels_of(found, chosen)
-    pictures = {
-        label: decode_with(method)(pixels).transpose(0, 2, 3, 1) for label, method in zip(labels, methods, strict=True)
-    }
+    pictures = {}
+    for label, method in zip(labels, methods, strict=True):
+        shown = getattr(method, "shown", None)
+        if callable(shown):  # it gives images back from a part of them
+            pictures[f"{label}, what it sees"] = apply(shown, pixels).transpose(0, 2, 3, 1)
+        pictures[label] = decode_with(method)(pixels).transpose(0, 2, 3, 1)
     notes = {label: _note(own[0]["metrics"]) for label, own in rows.items()}
     path = Path(out) if out is not None else opened[0].path / "reconstructions.png"
     subtitle = f"{found.name}, {split} · errors over {len(positions):,} images"

@@ -62,7 +62,7 @@ def load_decoding(run: Run, checkpoint: str = "best") -> Decoding:
         name = run.config.get("method", {}).get("name", type(method).__name__)
         raise InputError(
             f"The run {run.name} was trained by {name!r}, which has no decoder, so it gives no images back; "
-            "train an autoencoder, a denoising-autoencoder, a sparse-autoencoder or a vae for that."
+            "train an autoencoder, a denoising-autoencoder, a sparse-autoencoder, a vae or a mae for that."
         )
     return cast(Decoding, method)
 
@@ -123,13 +123,15 @@ def reconstruction_scores(
 
 def decode_with(method: Decoding) -> Decode:
     """The method's reconstructions as a function of arrays."""
+    return lambda images: apply(method.reconstruct, images)
+
+
+def apply(function: Callable[[Tensor], Tensor], images: np.ndarray) -> np.ndarray:
+    """A function of images, without gradient, on float32 arrays (B, C, H, W) in [0, 1]; its values are cut to that."""
     import torch
 
-    def decode(images: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return method.reconstruct(torch.from_numpy(images)).clamp(0, 1).float().numpy()
-
-    return decode
+    with torch.inference_mode():
+        return function(torch.from_numpy(images)).clamp(0, 1).float().numpy()
 
 
 def pixels_of(images: ImageSet, positions: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ REGISTRY = Registry(
         "vgg4": "phispace.encoders.vgg:VGG4",
         "speednet": "phispace.encoders.speednet:SpeedNet",
         "mlp": "phispace.encoders.mlp:MLP",
+        "vit": "phispace.encoders.vit:ViT",
         "autoencoder-2d": "phispace.encoders.autoencoder_2d:Autoencoder2D",
         "vae-simple": "phispace.encoders.vae_simple:VAESimple",
         "vae-deep": "phispace.encoders.vae_deep:VAEDeep",

@@ -57,10 +57,10 @@ class Whiten(nn.Module):
 
 
 class SpeedNet(Encoder):
-    """Whitened patches, groups of (3x3 conv, 2x2 max pool, BN, GELU, 3x3 conv, BN, GELU), then a global maximum.
+    """Whitened patches, groups of (3x3 conv, 2x2 max pool, BN, GELU, 3x3 conv, BN, GELU), then one value a channel.
 
-    Layers: `whiten` (after the activation), `group1` ... (after each group), `features` (maximum over what is left of
-    the map, 3x3 pixels for images of 32).
+    Layers: `whiten` (after the activation), `group1` ... (after each group), `features` (maximum or mean over what is
+    left of the map, 3x3 pixels for images of 32).
 
     Options:
         widths: channels of each group; pooling is left out where the map is a single pixel.
@@ -68,6 +68,7 @@ class SpeedNet(Encoder):
         activation: gelu, silu, hardswish or relu.
         epsilon: of the whitening.
         bn_momentum: of the running statistics, in torch's sense.
+        pool: max (the published one) or mean of the last map; without labels the mean learns faster.
 
     Convolutions have no bias and start as the identity on their first channels, normalisation has a shift and no scale.
 
@@ -86,6 +87,7 @@ class SpeedNet(Encoder):
         activation: Literal["gelu", "silu", "hardswish", "relu"] = "gelu",
         epsilon: Epsilon = 5e-4,
         bn_momentum: Momentum = 0.4,
+        pool: Literal["max", "mean"] = "max",
     ) -> None:
         super().__init__(channels, size)
         act = {"gelu": nn.GELU, "silu": nn.SiLU, "hardswish": nn.Hardswish, "relu": nn.ReLU}[activation]
@@ -104,7 +106,7 @@ class SpeedNet(Encoder):
                 group += [BatchNorm2d(width, eps=1e-12, momentum=bn_momentum, scale=False), act()]
                 inputs = width
             self.stages[f"group{number}"] = nn.Sequential(*group)
-        self.stages["features"] = _GlobalMaximum()
+        self.stages["features"] = _GlobalMaximum() if pool == "max" else _GlobalMean()
 
     def initialise(self, images: np.ndarray, generator: torch.Generator) -> None:
         """Measure mean and standard deviation on all images, the whitening on up to 5,000 drawn ones."""
@@ -118,3 +120,8 @@ class SpeedNet(Encoder):
 class _GlobalMaximum(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.amax((2, 3))
+
+
+class _GlobalMean(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))

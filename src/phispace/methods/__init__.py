@@ -25,6 +25,10 @@ REGISTRY = Registry(
         "dino": "phispace.methods.dino:DINO",
         "supcon": "phispace.methods.supcon:SupCon",
         "dcgan": "phispace.methods.dcgan:DCGANMethod",
+        "barlow-twins": "phispace.methods.barlow_twins:BarlowTwins",
+        "vicreg": "phispace.methods.vicreg:VICReg",
+        "lejepa": "phispace.methods.lejepa:LeJEPA",
+        "mae": "phispace.methods.mae:MAE",
     },
     aliases={"dim": "infomax", "rotnet": "rotation", "aet": "transformations"},
 )

@@ -6,8 +6,8 @@ They are built with lightly's `ProjectionHead`, whose order of layers is the pub
     MoCo v2          projector: perceptron(D, D, 128, norm=False)
     BYOL             projector and predictor: perceptron(D, 4096, 256)
     SimSiam          projector: perceptron(D, 2048, 2048, layers=3, last="standardise"), predictor: (2048, 512, 2048)
-    Barlow Twins     projector: perceptron(D, 8192, 8192, layers=3)
-    VICReg           projector: perceptron(D, 8192, 8192, layers=3)
+    Barlow Twins     projector: perceptron(D, 8192, 8192, layers=3, last="matrix")
+    VICReg           projector: perceptron(D, 8192, 8192, layers=3, last="matrix")
     DINO             projector: perceptron(D, 2048, 256, layers=3, activation=nn.GELU), then 65,536 prototypes
 """
 
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from phispace.encoders.norm import BatchNorm1d
 from phispace.errors import InputError
 
-Last = Literal["linear", "norm", "standardise"]
-"""What follows the last matrix: nothing but its bias; batch normalisation; batch normalisation without scale, shift."""
+Last = Literal["linear", "matrix", "norm", "standardise"]
+"""What follows the last matrix: its bias; nothing; batch normalisation; batch normalisation without scale and shift."""
 
 
 def perceptron(
@@ -54,10 +54,11 @@ def perceptron(
     from lightly.models.modules.heads import ProjectionHead
 
     widths = [inputs, *[hidden] * (layers - 1), outputs]
-    blocks: list[tuple[int, int, nn.Module | None, nn.Module | None]] = [
-        (a, b, _norm(b) if norm else None, activation()) for a, b in pairwise(widths[:-1])
+    blocks: list[tuple[int, int, nn.Module | None, nn.Module | None, bool]] = [
+        (a, b, _norm(b) if norm else None, activation(), not norm) for a, b in pairwise(widths[:-1])
     ]
-    blocks.append((widths[-2], outputs, None if last == "linear" else _norm(outputs, last == "norm"), None))
+    normalised = last in ("norm", "standardise")
+    blocks.append((widths[-2], outputs, _norm(outputs, last == "norm") if normalised else None, None, last == "linear"))
     head: nn.Module = ProjectionHead(blocks)
     return head
 

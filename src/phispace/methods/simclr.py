@@ -40,6 +40,18 @@ class SimCLR(TwoViews):
     projector_last = "norm"
     presets: ClassVar = {
         "minutes": MINUTES,
+        "hour": {
+            "encoder": {"name": "speednet", "widths": (64, 128, 512), "pool": "mean"},
+            "method": {
+                "epochs": 60,
+                "batch_size": 512,
+                "side": 24,
+                "optimizer": "muon",
+                "learning_rate": 6e-3,
+                "weight_decay": 0.0,
+                "projector_hidden": 1024,
+            },
+        },
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {
