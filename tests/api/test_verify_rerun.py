@@ -171,6 +171,24 @@ def test_an_extended_run_is_extended_again(images: ImageSet, tmp_path: Path) -> 
     assert ph.verify(tmp_path / "a").ok
 
 
+def test_a_restart_is_repeated_too_and_options_of_the_machine_are_no_fault(images: ImageSet, tmp_path: Path) -> None:
+    cosine = ["encoder.hidden=[16]", "method.schedule=cosine"]
+    options = {"precision": "float32", "threads": 1}
+    ph.train("supervised", images, encoder="mlp", out=tmp_path / "a", epochs=1, settings=cosine, training=options)
+    for epochs, extend in ((2, "restart"), (3, "continue")):
+        changed = [f"training.extend={extend}", "training.log_every=7"]
+        ph.train("supervised", images, out=tmp_path / "a", epochs=epochs, settings=changed, resume=True)
+    assert Run.open(tmp_path / "a").config["method"]["restarts"] == [1]
+    assert ph.rerun(tmp_path / "a", images=images).equal
+    assert ph.verify(tmp_path / "a").ok
+    ph.train("supervised", images, encoder="mlp", out=tmp_path / "b", epochs=1, settings=cosine, training=options)
+    record = Run.open(tmp_path / "b").record
+    Run.open(tmp_path / "b").update(
+        config=record["config"] | {"training": record["config"]["training"] | {"log_every": 3}}
+    )
+    assert ph.verify(tmp_path / "b").ok
+
+
 def test_refusals(run: Path, images: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not the images"):
         ph.rerun(run, tmp_path / "x", images=images.take(np.arange(300)))

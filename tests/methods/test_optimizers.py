@@ -14,7 +14,7 @@ from torch import nn
 from phispace.errors import InputError
 from phispace.methods.base import MethodConfig
 from phispace.methods.muon import Muon, orthogonalise
-from phispace.methods.optimizers import OPTIMIZERS, SCHEDULES, build, make_optimizer, rate_factor
+from phispace.methods.optimizers import OPTIMIZERS, SCHEDULES, build, make_optimizer, place_in_cycle, rate_factor
 
 
 class Tiny(nn.Module):
@@ -303,6 +303,20 @@ def test_the_rate_moves_with_every_step():
         schedule.step()
     assert rates == pytest.approx([0.01, 0.03, 0.05, 0.07, 0.09, 0.09, 0.07, 0.05, 0.03, 0.01])
     assert made["lr_scheduler"]["interval"] == "step"
+
+
+def test_restarts_begin_the_schedule_anew():
+    made = build(Tiny(), MethodConfig(schedule="cosine", epochs=1), 10)
+    assert made["lr_scheduler"]["scheduler"].lr_lambdas[0](3) == rate_factor(3, 10, "cosine", 0, 0, 0)
+    assert [place_in_cycle(step, 10, (0, 4, 6)) for step in (-1, 0, 3, 4, 5, 6, 9, 10)] == [
+        (-1, 4), (0, 4), (3, 4), (0, 2), (1, 2), (0, 4), (3, 4), (4, 4),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("restarts", [(0,), (3,), (2, 1), (1, 1)])
+def test_restarts_that_make_no_sense_are_refused(restarts):
+    with pytest.raises(ValueError, match="between 1 and 2"):
+        MethodConfig(epochs=3, restarts=restarts)
 
 
 def test_what_cannot_be_built_is_refused():

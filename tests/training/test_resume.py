@@ -14,8 +14,10 @@ from pytorch_lightning.callbacks import Callback
 from phispace import storage
 from phispace.data.imageset import ImageSet
 from phispace.errors import DataError, RunError
+from phispace.methods.optimizers import rate_factor
 from phispace.progress import Progress
 from phispace.run import Run
+from phispace.training.table import read_table
 from phispace.training.train import train
 
 
@@ -99,6 +101,63 @@ def test_more_epochs_with_a_schedule_say_that_the_rate_jumps(tmp_path: Path, ima
     run = train(asked, tmp_path / "run", images=images, resume=True, epochs=3, progress=heard)
     assert run.record["result"]["epochs"] == 3
     assert [line for line in heard.lines if "jumps" in line]
+
+
+RATED = (*SETTINGS, "method.schedule=cosine", "method.warmup=0.3", "method.rate_end=0.05")
+
+
+def test_a_restart_is_the_run_that_restarts_there(tmp_path: Path, images: ImageSet) -> None:
+    """Extended after it was complete, and after it was cut; also twice."""
+    alone = train(small.config(*RATED, "method.restarts=[2]", epochs=4), tmp_path / "alone", images=images)
+    longer = train(small.config(*RATED, "method.restarts=[2,4]", epochs=5), tmp_path / "longer", images=images)
+    train(small.config(*RATED, epochs=2), tmp_path / "run", images=images)
+    crash(tmp_path / "cut", images, 12, *RATED, epochs=2)
+    heard = Heard()
+    asked = small.config(*RATED, "training.extend=restart")
+    for name in ("run", "cut"):
+        run = train(asked, tmp_path / name, images=images, resume=True, epochs=4, progress=heard)
+        assert small.outcome(run.path) == small.outcome(alone.path)
+        assert run.config["method"]["restarts"] == [2]
+        assert [(e["from"], e["to"], e["extend"]) for e in run.record["extensions"]] == [(2, 4, "restart")]
+        assert any("begins anew after epoch 2 and is laid out over the 2 added epochs" in x for x in heard.lines)
+    run = train(asked, tmp_path / "run", images=images, resume=True, epochs=5)
+    assert small.outcome(run.path) == small.outcome(longer.path)
+
+
+def test_the_rates_of_a_longer_run_are_those_of_the_stated_schedule(tmp_path: Path, images: ImageSet) -> None:
+    """The last rate of each epoch, from the formula: of the first schedule, then of the longer or the new one."""
+    for extend in ("continue", "restart"):
+        train(small.config(*RATED, epochs=2), tmp_path / extend, images=images)
+        asked = small.config(*RATED, f"training.extend={extend}")
+        run = train(asked, tmp_path / extend, images=images, resume=True, epochs=5)
+        steps = run.record["task"]["steps_per_epoch"]
+        rates = [row["learning_rate"] for row in read_table(run.path / "metrics.csv")[1:]]
+        expected = [rate_factor(e * steps - 1, 2 * steps, "cosine", 0.3, 0.0, 0.05) for e in (1, 2)]
+        if extend == "continue":
+            expected += [rate_factor(e * steps - 1, 5 * steps, "cosine", 0.3, 0.0, 0.05) for e in (3, 4, 5)]
+        else:
+            expected += [rate_factor(e * steps - 1, 3 * steps, "cosine", 0.3, 0.0, 0.05) for e in (1, 2, 3)]
+        assert rates == pytest.approx([1e-3 * factor for factor in expected], rel=1e-12)
+
+
+def test_the_first_added_step_has_the_new_rate_already(tmp_path: Path, images: ImageSet) -> None:
+    class First(Callback):
+        rate = None
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):  # type: ignore[no-untyped-def]
+            self.rate = self.rate or trainer.optimizers[0].param_groups[0]["lr"]
+
+    train(small.config(*RATED, epochs=1), tmp_path / "run", images=images)
+    first = First()
+    train(None, tmp_path / "run", images=images, resume=True, epochs=3, callbacks=[first])
+    steps = Run.open(tmp_path / "run").record["task"]["steps_per_epoch"]
+    assert first.rate == pytest.approx(1e-3 * rate_factor(steps, 3 * steps, "cosine", 0.3, 0.0, 0.05), rel=1e-12)
+
+
+def test_a_constant_rate_has_nothing_to_restart(tmp_path: Path, images: ImageSet) -> None:
+    train(small.config(epochs=1), tmp_path / "run", images=images)
+    run = train(small.config("training.extend=restart"), tmp_path / "run", images=images, resume=True, epochs=2)
+    assert run.config["method"]["restarts"] == []
 
 
 def test_nothing_to_do_is_said(finished: Run, images: ImageSet) -> None:

@@ -23,6 +23,7 @@ from phispace.errors import InputError
 from phispace.methods.base import Stage, Task
 from phispace.methods.greedy_layerwise import GreedyLayerwise
 from phispace.run import Run
+from phispace.training.assemble import make_method, make_plan
 from phispace.training.checkpoints import load_weights
 from phispace.training.config import RunConfig
 from phispace.training.restore import load_method
@@ -41,6 +42,16 @@ FIRST, SECOND, LAST, END = 0, 16, 32, 44
 @pytest.fixture(scope="module")
 def few() -> ImageSet:
     return small.few_labels()
+
+
+def test_a_schedule_that_restarts_does_so_within_its_stage(few: ImageSet) -> None:
+    plan = make_plan(small.staged("method.restarts=[1,5]"), few)
+    method = make_method(plan)
+    cycles = []
+    for span in plan.in_stages(method).timeline.spans:
+        method.enter_stage(span.number, span.steps)
+        cycles.append(method.cycles(span.steps))
+    assert cycles == [(0, 8), (0,), (0, 3)]  # 430 images in batches of 50, then 130 labelled ones
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,7 @@ def rerun(
     from phispace.api.learn import images_of, open_run
     from phispace.run import refuse_unless_empty
     from phispace.training.config import RunConfig
+    from phispace.training.settings import deep_update
     from phispace.training.train import train
 
     first, progress = open_run(run), progress or SILENT
@@ -120,8 +121,11 @@ def rerun(
     begun = config.with_epochs(int(extensions[0]["from"])) if extensions else config
     again = train(begun, target, images=found, progress=progress, look_up=known_for)
     for extension in extensions:
+        asked = RunConfig.build(
+            deep_update(again.config, {"training": {"extend": extension.get("extend", "continue")}})
+        )
         again = train(
-            None, target, images=found, resume=True, epochs=int(extension["to"]), progress=progress, look_up=known_for
+            asked, target, images=found, resume=True, epochs=int(extension["to"]), progress=progress, look_up=known_for
         )
     return Rerun(
         first,

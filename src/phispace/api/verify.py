@@ -87,6 +87,9 @@ def _hash(found: Verified, file: Path, expected: str, name: str) -> None:
 
 
 def _record(run: Run, found: Verified) -> None:
+    from phispace.training.config import difference
+    from phispace.training.resume import MAY_DIFFER
+
     expected = run.record.get("digest")
     if expected is None:
         found.unsealed.append("run.json")
@@ -95,11 +98,12 @@ def _record(run: Run, found: Verified) -> None:
     else:
         found.faults.append("run.json has changed: it is not the record that was written.")
     try:
-        same = read_toml(run.path / "config.toml") == drop_none(storage.jsonable(run.config))
+        begun, now = read_toml(run.path / "config.toml"), drop_none(storage.jsonable(run.config))
     except DataError as error:
         found.faults.append(f"config.toml: {error}")
         return
     # A run that was extended keeps the configuration that it was begun with; the record has the newest.
+    same = all(name in MAY_DIFFER for name, _, _ in difference(begun, now))  # what a run that goes on may change
     if not same and not run.record.get("extensions"):
         found.faults.append("config.toml is not the configuration that run.json has.")
 

@@ -70,6 +70,9 @@ class MethodConfig(CommonConfig):
     warmup: float = Field(0.0, ge=0, le=1, description="share of the steps in which the rate rises to its peak")
     rate_start: float = Field(0.0, ge=0, le=1, description="first rate as a share of the peak, where there is a warmup")
     rate_end: float = Field(0.0, ge=0, le=1, description="last rate as a share of the peak, unless constant")
+    restarts: tuple[int, ...] = Field(
+        (), description="epochs after which the schedule begins anew, its warmup too, laid out over what follows"
+    )
     views: str = Field("none", description="augmentations of the views, see `phispace.data.views.named`")
 
     @model_validator(mode="after")
@@ -79,6 +82,8 @@ class MethodConfig(CommonConfig):
             raise ValueError("drops are (share of the steps, share of the peak) pairs, shares rising between 0 and 1")
         if self.schedule == "step" and not self.drops and self.tail == 1:
             raise ValueError("the schedule step needs drops, for example drops=[[0.5, 0.1], [0.75, 0.01]], or a tail")
+        if list(self.restarts) != sorted(set(self.restarts)) or any(not 0 < e < self.epochs for e in self.restarts):
+            raise ValueError(f"restarts are rising numbers of epochs between 1 and {self.epochs - 1}")
         return self
 
 
@@ -341,6 +346,14 @@ class Method(pl.LightningModule):
         if self.players:
             return [build(self, config, total, self.parameters_of(player)) for player in self.players]
         return build(self, config, total)
+
+    def cycles(self, total: int) -> tuple[int, ...]:
+        """First steps of the cycles that the schedule goes through in the present stage of `total` steps; the first
+        is 0, the others are those of `restarts`."""
+        before = sum(stage.epochs for stage in self.stages()[: self.stage_number])
+        epochs, restarts = self.stage.epochs, getattr(self.config, "restarts", ())
+        inside = [epoch - before for epoch in restarts if before < epoch < before + epochs]
+        return (0, *(epoch * (total // epochs) for epoch in inside))
 
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """The weights that a player's optimiser moves."""

@@ -19,6 +19,7 @@ them further. Decay is per step and unit of learning rate.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
@@ -52,8 +53,37 @@ def build(
     """
     optimizer = make_optimizer(method, config, only)
     shape = config.schedule, config.warmup, config.rate_start, config.rate_end, config.drops, config.tail
-    schedule = LambdaLR(optimizer, lambda step: rate_factor(step, total_steps, *shape))
+    starts = method.cycles(total_steps) if isinstance(method, Method) else (0,)
+
+    def factor(step: int) -> float:
+        here, steps = place_in_cycle(step, total_steps, starts)
+        return rate_factor(here, steps, *shape)
+
+    schedule = LambdaLR(optimizer, factor)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def place_in_cycle(step: int, total: int, starts: Sequence[int]) -> tuple[int, int]:
+    """Step within its cycle, and the steps of that cycle.
+
+    Args:
+        starts: first steps of the cycles, rising from 0 (Loshchilov and Hutter, "SGDR", ICLR 2017, section 3).
+    """
+    number = bisect.bisect_right(starts, max(step, 0)) - 1
+    begin = starts[number]
+    return step - begin, (starts[number + 1] if number + 1 < len(starts) else total) - begin
+
+
+def renew_rates(schedule: LambdaLR) -> None:
+    """Give the optimiser the rates that the schedule has for its present step.
+
+    A checkpoint holds those of the schedule that it was written under; where the schedule is the same, so are they.
+    """
+    lambdas: Sequence[Any] = schedule.lr_lambdas
+    rates = [base * factor(schedule.last_epoch) for base, factor in zip(schedule.base_lrs, lambdas, strict=True)]
+    for group, rate in zip(schedule.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    schedule._last_lr = rates
 
 
 def make_optimizer(

@@ -67,6 +67,9 @@ class TrainingConfig(_Table):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a lower validation loss")
     health_every: int = Field(1, ge=0, description="epochs between measurements of the representation; 0: never")
     health_items: int = Field(1024, ge=16, description="images of train that they use (and half as many of val)")
+    extend: Literal["continue", "restart"] = Field(
+        "continue", description="a longer run's schedule: laid out anew over all epochs, or a new one for the added"
+    )
     stop_on_collapse: bool = Field(
         False, description="stop when it has collapsed at two measurements; the last weights before are kept"
     )
@@ -164,8 +167,13 @@ class RunConfig(_Table):
             raise InputError(one_sentence(error, _known_keys(tables))) from error
 
     def with_epochs(self, epochs: int) -> RunConfig:
-        """The same with another number of epochs."""
-        return RunConfig.build({**self.tables(), "method": {**self.method, "epochs": epochs}})
+        """The same with another number of epochs; restarts of the schedule that lie beyond are left out."""
+        restarts = [epoch for epoch in self.method.get("restarts", ()) if epoch < epochs]
+        return self.with_method(epochs=epochs, **({"restarts": restarts} if "restarts" in self.method else {}))
+
+    def with_method(self, **options: Any) -> RunConfig:
+        """The same with other options of the method."""
+        return RunConfig.build({**self.tables(), "method": {**self.method, **options}})
 
     def to_toml(self) -> str:
         """`config.toml`; keys without a value are left out."""

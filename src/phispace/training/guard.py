@@ -14,12 +14,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from torch.optim.lr_scheduler import LambdaLR
 
 from phispace import storage
 from phispace.data.passes import Pass
 from phispace.errors import CollapsedError, DivergedError, RunError
 from phispace.methods.base import Method
 from phispace.methods.borrowed import without
+from phispace.methods.optimizers import renew_rates
 from phispace.randomness import key
 from phispace.run import Run
 from phispace.training import checkpoints
@@ -63,6 +65,9 @@ class Guard(Callback):
         self.signals.install()
         self._saved_at = time.perf_counter()
         if self.resumed_at is not None:
+            for each in trainer.lr_scheduler_configs:
+                if isinstance(each.scheduler, LambdaLR):
+                    renew_rates(each.scheduler)
             return
         self.recorder.start_sitting(0.0)
         row = self.recorder.close_epoch(trainer, pl_module, 0)

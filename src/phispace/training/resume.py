@@ -4,9 +4,14 @@ A run goes on with its own configuration and its own images; anything else would
 Only the number of epochs may grow. What concerns the machine alone (where data lie, how often is saved or logged,
 threads) may differ.
 
-More epochs: with a constant rate the longer run is the one that would have been made at once, bit for bit. Cosine and
-triangular rates are laid out over all epochs, so the rate is computed anew from here on with the new total: it jumps.
-That is said, and kept in the run's record under `extensions`.
+More epochs: with a constant rate the longer run is the one that would have been made at once, bit for bit. Where the
+rate has a schedule, `training.extend` says what becomes of it:
+
+    continue   the schedule is laid out anew over all epochs; from here on the rate follows the longer one, so it jumps
+    restart    the schedule, with its warmup, begins anew and is laid out over the added epochs (a warm restart); a new
+               run with `method.restarts` at that epoch is the same, bit for bit
+
+What was done is said, and kept in the run's record under `extensions`.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from phispace.training.config import RunConfig, difference
 MAY_DIFFER = frozenset({
     "images.data_dir", "training.threads", "training.checkpoint_seconds", "training.checkpoint_steps",
     "training.log_every", "training.tensorboard", "training.stop_on_collapse",
+    "training.extend",
 })  # fmt: skip
 
 
@@ -28,8 +34,8 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
     """The configuration to go on with: the run's own, with more epochs if wanted.
 
     Args:
-        asked: what the user asks for now, or None for what the run was asked for. Its number of epochs is not looked
-            at: a default there would lengthen a run that nobody meant to lengthen.
+        asked: what the user asks for now, or None for what the run was asked for. Its number of epochs and its restarts
+            are not looked at: a default there would lengthen a run that nobody meant to lengthen.
         epochs: new number of epochs, or None for the run's own.
 
     Raises:
@@ -40,7 +46,7 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
     changed = [
         f"{name}: {_show(old)} -> {_show(new)}"
         for name, old, new in difference(own.tables(), wanted.tables())
-        if name not in MAY_DIFFER and name != "method.epochs" and not _resolved(run, name, old, new)
+        if name not in (*MAY_DIFFER, "method.epochs", "method.restarts") and not _resolved(run, name, old, new)
     ]
     if changed:
         raise RunError(
@@ -51,8 +57,17 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
     total = had if epochs is None else epochs
     if total < had:
         raise RunError(f"{run.path} is a run of {had} epochs; it can be extended, not shortened to {total}.")
-    tables = wanted.tables()
-    return RunConfig.build({**tables, "method": {**tables["method"], "epochs": total}})
+    if "restarts" not in own.method:
+        return wanted.with_method(epochs=total)
+    restarts = tuple(own.method["restarts"])
+    if total > had and wanted.training.extend == "restart" and _scheduled(own):
+        restarts += (had,)
+    return wanted.with_method(epochs=total, restarts=restarts)
+
+
+def _scheduled(config: RunConfig) -> bool:
+    """Whether the learning rate changes over the steps."""
+    return config.method.get("schedule", "constant") != "constant" or bool(config.method.get("warmup"))
 
 
 def _resolved(run: Run, name: str, old: Any, new: Any) -> bool:
@@ -90,7 +105,8 @@ def reopened(run: Run, config: RunConfig, provenance: dict[str, Any]) -> dict[st
     fields: dict[str, Any] = {"status": "running", "error": None, "config": config.tables()}
     fields["sittings"] = [*run.record.get("sittings", []), {"began": now(), "provenance": provenance}]
     if total > had:
-        note = {"from": had, "to": total, "at": now(), "schedule": config.method.get("schedule")}
+        note = {"from": had, "to": total, "at": now(), "schedule": config.method.get("schedule"),
+                "extend": config.training.extend}  # fmt: skip
         fields["extensions"] = [*run.record.get("extensions", []), note]
     return fields
 
@@ -98,9 +114,15 @@ def reopened(run: Run, config: RunConfig, provenance: dict[str, Any]) -> dict[st
 def extension_caveat(config: RunConfig, had: int) -> str | None:
     """What a user who asks for more epochs must know, or None."""
     total, schedule = int(config.method["epochs"]), config.method.get("schedule", "constant")
-    if total <= had or (schedule == "constant" and not config.method.get("warmup")):
+    if total <= had or not _scheduled(config):
         return None
+    if had in config.method["restarts"]:
+        return (
+            f"The schedule {schedule!r} begins anew after epoch {had} and is laid out over the {total - had} added "
+            "epochs (a warm restart)."
+        )
     return (
         f"The schedule {schedule!r} is laid out over all epochs; from here on the learning rate follows the one for "
-        f"{total} epochs, so it jumps. A new run of {total} epochs would end elsewhere."
+        f"{total} epochs, so it jumps. A new run of {total} epochs would end elsewhere. (For a new cycle in the "
+        "added epochs: --set training.extend=restart.)"
     )
