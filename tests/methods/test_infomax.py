@@ -12,6 +12,7 @@ import torch
 from phispace.errors import InputError
 from phispace.methods.infomax import InfoMax
 from phispace.methods.information import Scores
+from phispace.methods.prior_matching import distance_from_uniform
 
 SMALL = {"name": "dim", "widths": (16, 32), "dense": 64, "code": 16}
 ESTIMATORS = ("dv", "jsd", "infonce")
@@ -161,3 +162,20 @@ def test_digits_are_told_apart(estimator, margin):
     )
     before = learning.neighbours(method)
     assert learning.neighbours(learning.learn(method)) > before + margin
+
+
+def test_priors_shape_the_codes():
+    """Distance of sigmoid(Y) from uniform, 0.23 where it is left alone: seen 0.10 by noise, 0.15 by an adversary."""
+    found = {}
+    for prior, options in {"none": {}, "noise-uniform": {"noise": 0.1}, "adversarial": {"gamma": 1.0}}.items():
+        method = learning.make(
+            "infomax", SMALL | {"code": 4}, prior=prior, epochs=20, score_width=64, learning_rate=3e-3,
+            local_layer="conv1", **options,
+        )  # fmt: skip
+        learning.learn(method)
+        with torch.no_grad():
+            found[prior] = float(distance_from_uniform(method.encoder(learning.digits()[0]).sigmoid()).mean())
+            measured = method.measure([learning.digits()[0]])
+        assert measured == ({} if prior == "none" else {"prior_distance": pytest.approx(found[prior])})
+    assert found["noise-uniform"] < 0.6 * found["none"]
+    assert found["adversarial"] < 0.8 * found["none"]
