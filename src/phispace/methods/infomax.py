@@ -134,8 +134,8 @@ class InfoMax(Method):
         found = self.encoder.taps(batch.views[0], (self.layer, DEFAULT_LAYER))
         features, codes = found[self.layer], found[DEFAULT_LAYER].flatten(1)
         scored = self.disturb(codes, batch)
-        loss, terms = codes.new_zeros(()), {}
-        estimate = ESTIMATORS[self.config.estimator]
+        estimate, terms = ESTIMATORS[self.config.estimator], {}
+        loss = torch.zeros((), device=codes.device)
         if self.global_scores is not None:
             terms["global"] = estimate(self.global_scores(features, scored))
             loss = loss - self.config.alpha * terms["global"]
@@ -148,7 +148,7 @@ class InfoMax(Method):
             terms |= {"prior": prior.encoder, "discriminator": prior.discriminator, "penalty": prior.penalty}
             if self.training:
                 loss = loss + self.config.gamma * prior.encoder
-                loss = loss + prior.discriminator + self.config.penalty * prior.penalty
+                loss = loss + prior.discriminator + self.config.penalty * prior.penalty  # the discriminator's alone
         return {"loss": loss, **{name: value.detach() for name, value in terms.items()}}
 
     def places(self, features: Tensor, batch: Batch) -> Tensor:

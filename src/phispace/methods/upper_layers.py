@@ -12,8 +12,9 @@ from phispace.errors import InputError
 
 
 def map_of_side(encoder: Encoder, side: int) -> str:
-    """The layer whose map is nearest to `side` pixels by ratio, the last of several; without maps the first layer."""
-    maps = {name: shape[1] for name, shape in encoder.shapes().items() if len(shape) == 3}
+    """The layer below the code whose map is nearest to `side` pixels by ratio, the last of several; without maps the
+    first layer."""
+    maps = {name: shape[1] for name, shape in encoder.shapes().items() if len(shape) == 3 and name != DEFAULT_LAYER}
     if not maps:
         return encoder.layers[0]
     distance = {name: abs(math.log(size / side)) for name, size in maps.items()}
