@@ -162,3 +162,29 @@ def test_the_study_one_shot_on_digits(tmp_path: Path) -> None:
     assert {"supervised", "simclr", "patch-kmeans", "autoencoder", "pixels", "colour histograms"} <= set(one)
     assert one["pixels"] > one["colour histograms"]
     assert all(one[s] > 0.15 for s in ("supervised", "patch-kmeans", "autoencoder", "pixels"))
+
+
+@pytest.mark.slow
+def test_the_study_infomax_vs_transformations_on_digits(tmp_path: Path) -> None:
+    """All of its methods, layers, searches and tables; the digits are made larger, as the networks halve four times."""
+    out = tmp_path / "study"
+    declared = load("infomax-vs-transformations")
+    few = {"smoke": {"train": 200, "val": 40, "test": 60}}
+    _, answers = run_study(
+        replace(declared, images="digits", size=16, limit=few), out=out, scale="smoke", training=ALONE
+    )
+    steps = json.loads((out / "study.json").read_text())["steps"]
+    learnt = set(steps["stores"]["result"]["layers"])
+    assert {
+        "infomax-dv fc",
+        "infomax-global features",
+        "transformations-affine",
+        "rotation",
+        "simclr",
+        "vicreg",
+    } < learnt
+    assert set(steps["search"]["result"]["precision"]) == set(steps["stores"]["result"]["stores"])
+    assert len(steps["ranking"]["result"]["over"]) >= len(learnt)
+    assert any("rank correlation" in answer for answer in answers)
+    findings = (out / "report.html").read_text(encoding="utf-8")
+    assert "They don&#39;t capture semantic information." in findings
