@@ -20,7 +20,7 @@ from phispace.encoders.base import Encoder
 from phispace.methods.alignment import negative_cosine
 from phispace.methods.base import Batch, MethodConfig, Task
 from phispace.methods.heads import perceptron
-from phispace.methods.two_views import MINUTES
+from phispace.methods.two_views import minutes
 from phispace.methods.with_teacher import WithTeacher, WithTeacherConfig
 
 
@@ -40,7 +40,7 @@ class BYOL(WithTeacher):
     Config: ClassVar[type[MethodConfig]] = BYOLConfig
 
     presets: ClassVar = {
-        "minutes": MINUTES,
+        "minutes": minutes(9),
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

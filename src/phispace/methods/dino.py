@@ -24,7 +24,7 @@ from phispace.encoders.base import Encoder
 from phispace.methods.base import Batch, MethodConfig, Task
 from phispace.methods.heads import Prototypes, perceptron
 from phispace.methods.processes import mean_over_all
-from phispace.methods.two_views import MINUTES
+from phispace.methods.two_views import minutes
 from phispace.methods.with_teacher import WithTeacher, WithTeacherConfig
 
 
@@ -52,7 +52,7 @@ class DINO(WithTeacher):
     Config: ClassVar[type[MethodConfig]] = DINOConfig
 
     presets: ClassVar = {
-        "minutes": MINUTES,
+        "minutes": minutes(9),
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

@@ -27,7 +27,7 @@ from phispace.encoders.base import Encoder
 from phispace.methods.base import Batch, MethodConfig, Task
 from phispace.methods.processes import process_number, rows_of_all
 from phispace.methods.queue import Queue
-from phispace.methods.two_views import MINUTES
+from phispace.methods.two_views import minutes
 from phispace.methods.with_teacher import WithTeacher, WithTeacherConfig
 
 
@@ -52,7 +52,7 @@ class MoCo(WithTeacher):
 
     projector_norm = False
     presets: ClassVar = {
-        "minutes": MINUTES,
+        "minutes": minutes(16),
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from phispace.methods.base import Batch, MethodConfig
 from phispace.methods.processes import process_count
-from phispace.methods.two_views import MINUTES, TwoViews, TwoViewsConfig
+from phispace.methods.two_views import TwoViews, TwoViewsConfig, minutes
 
 
 class SimCLRConfig(TwoViewsConfig):
@@ -39,7 +39,7 @@ class SimCLR(TwoViews):
 
     projector_last = "norm"
     presets: ClassVar = {
-        "minutes": MINUTES,
+        "minutes": minutes(12),
         "hour": {
             "encoder": {"name": "speednet", "widths": (64, 128, 512), "pool": "mean"},
             "method": {

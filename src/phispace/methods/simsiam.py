@@ -21,7 +21,7 @@ from phispace.encoders.base import Encoder
 from phispace.methods.alignment import negative_cosine
 from phispace.methods.base import Batch, MethodConfig, Task
 from phispace.methods.heads import perceptron
-from phispace.methods.two_views import MINUTES, TwoViews, TwoViewsConfig
+from phispace.methods.two_views import TwoViews, TwoViewsConfig, minutes
 
 
 class SimSiamConfig(TwoViewsConfig):
@@ -47,7 +47,7 @@ class SimSiam(TwoViews):
 
     projector_last = "standardise"
     presets: ClassVar = {
-        "minutes": MINUTES,
+        "minutes": minutes(12),
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

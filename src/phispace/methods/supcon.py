@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from phispace.data.imageset import UNKNOWN
 from phispace.methods.base import Batch, MethodConfig, Stage
 from phispace.methods.processes import process_count, process_number, rows_of_all
-from phispace.methods.two_views import MINUTES, TwoViews, TwoViewsConfig
+from phispace.methods.two_views import TwoViews, TwoViewsConfig, minutes
 
 
 class SupConConfig(TwoViewsConfig):
@@ -43,7 +43,7 @@ class SupCon(TwoViews):
 
     projector_norm = False
     presets: ClassVar = {
-        "minutes": MINUTES,
+        "minutes": minutes(12),
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {

@@ -23,11 +23,19 @@ from phispace.methods.curriculum import at_side, check_side
 from phispace.methods.heads import Last, perceptron
 from phispace.metrics.collapse import Verdict, judge
 
-MINUTES: Mapping[str, Mapping[str, Any]] = {
-    "encoder": {"name": "speednet", "widths": (32, 128, 256)},
-    "method": {"epochs": 12, "side": 24},
-}
-"""The preset `minutes` of these methods: for small images and a processor."""
+
+def minutes(epochs: int) -> Mapping[str, Mapping[str, Any]]:
+    """The preset `minutes` of these methods: for tens of thousands of small images and a processor."""
+    return {
+        "encoder": {"name": "speednet", "widths": (32, 64, 256), "pool": "mean"},
+        "method": {
+            "epochs": epochs,
+            "side": 24,
+            "optimizer": "muon",
+            "learning_rate": 5e-3,
+            "weight_decay": 0.0,
+        },
+    }
 
 
 class TwoViewsConfig(MethodConfig):
