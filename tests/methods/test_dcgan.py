@@ -239,6 +239,13 @@ def test_made_digits_come_near_real_ones() -> None:
     assert away(found) < 0.7 * away(blank), "the untrained generator makes grey"
     spread = method.measure([images[:500]])["sample_spread"]
     assert spread > COLLAPSED
-    assert method.verdict({"sample_spread": spread}) == ""
-    assert "MODE COLLAPSE" in method.verdict({"sample_spread": 0.1})
     assert torch.equal(method.samples(5), method.samples(5))
+
+
+def test_a_collapse_is_named_once_training_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = made()
+    assert method.verdict({"sample_spread": 0.1}) == "", "untrained it makes grey"
+    monkeypatch.setattr(DCGANMethod, "global_step", 400)  # two updates a step
+    assert "MODE COLLAPSE of the generator: its images vary by 10%" in method.verdict({"sample_spread": 0.1})
+    assert method.collapsed({"sample_spread": 0.1})
+    assert not method.collapsed({"sample_spread": 0.5})

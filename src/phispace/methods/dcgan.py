@@ -36,6 +36,7 @@ from phispace.randomness import torch_rng
 _SAMPLES = 256
 COLLAPSED = 0.3
 """Samples that vary by less than this share of what images vary are nearly all the same picture."""
+_BEGUN = 200  # steps
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -141,13 +142,17 @@ class DCGANMethod(Method):
         return {"sample_spread": float(made.std(0, correction=0).mean() / real.std(0, correction=0).mean())}
 
     def verdict(self, found: Mapping[str, float]) -> str:
-        spread = found["sample_spread"]
-        if spread >= COLLAPSED:
+        if not self.collapsed(found):
             return ""
         return (
-            f"MODE COLLAPSE of the generator, unless it has hardly been trained: its images vary by {spread:.0%} of "
-            "what real ones do, so they are nearly all the same picture."
+            f"MODE COLLAPSE of the generator: its images vary by {found['sample_spread']:.0%} of what real ones do, so "
+            "they are nearly all the same picture."
         )
+
+    def collapsed(self, found: Mapping[str, float]) -> bool:
+        """Whether samples hardly vary; not in the first steps, when a generator makes grey only."""
+        steps = self.global_step // len(self.players)  # Lightning counts updates
+        return steps >= _BEGUN and found["sample_spread"] < COLLAPSED
 
     def _codes(self, batch: Batch) -> Tensor:
         return self.draw_codes(len(batch.labels), self.batch_rng("codes", batch)).to(self.device)
