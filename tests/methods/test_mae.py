@@ -136,6 +136,8 @@ def test_reconstructions_keep_what_was_seen_and_repeat():
 def test_what_it_cannot_do_is_said():
     with pytest.raises(InputError, match="--encoder vit"):
         learning.make("mae", {"name": "mlp"})
+    with pytest.raises(InputError, match=r"nothing would train what encoder\.code adds"):
+        learning.make("mae", {**VIT, "code": 8})
     with pytest.raises(InputError, match="single patch"):
         learning.make("mae", {"name": "vit", "patch": 8, "depth": 1})
     with pytest.raises(InputError, match="do not fill images of 8"):

@@ -8,6 +8,8 @@ their mean, over sqrt(variance + 1e-6), both of the patch itself. The encoder se
 what makes training cheap; a small decoder gets its tokens, one learnt token for each hidden patch, and the places of
 all. The representation is taken from the whole image, nothing hidden.
 
+Experimental: on colour images it has not been trained long enough here to be told from its untrained encoder.
+
 A mask is a function of (seed, step); in validation of (seed, the batch's first image), so that epochs compare.
 
 Reference: He, Chen, Xie, Li, Dollár and Girshick, "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022, arXiv
@@ -69,6 +71,12 @@ class MAE(Method):
         if not isinstance(encoder, ViT):
             raise InputError(
                 f"The masked autoencoder hides patches, which {type(encoder).__name__} has not; take --encoder vit."
+            )
+        if encoder.appended:
+            option = next(iter(encoder.appended))
+            raise InputError(
+                f"The masked autoencoder trains a vit's blocks, and nothing would train what encoder.{option} adds at its "
+                "end; leave it out."
             )
         super().__init__(encoder, config, task)
         count = encoder.side**2
