@@ -75,8 +75,8 @@ class MAE(Method):
         if encoder.appended:
             option = next(iter(encoder.appended))
             raise InputError(
-                f"The masked autoencoder trains a vit's blocks, and nothing would train what encoder.{option} adds at its "
-                "end; leave it out."
+                f"The masked autoencoder trains a vit's blocks, and nothing would train what encoder.{option} adds at "
+                "its end; leave it out."
             )
         super().__init__(encoder, config, task)
         count = encoder.side**2
