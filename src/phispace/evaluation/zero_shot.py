@@ -30,10 +30,10 @@ import numpy as np
 from pydantic import Field
 
 from phispace.embeddings.store import Embeddings
-from phispace.embeddings.words import word_store
 from phispace.errors import InputError, MissingDependencyError
 from phispace.evaluation.base import Evaluation, EvaluationConfig, Scores
 from phispace.evaluation.protocol import Part, labelled_parts
+from phispace.evaluation.words import word_store
 from phispace.metrics.intervals import mean_interval
 from phispace.metrics.novelty import gaussian_novelty, loop_novelty
 from phispace.metrics.separation import sample_items

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from phispace.embeddings.words import word_store
 from phispace.errors import InputError
 from phispace.evaluation.protocol import Part, by_id
+from phispace.evaluation.words import word_store
 from phispace.evaluation.zero_shot import fit
 from phispace.maps.figure import INK, SOFT, heading, new_figure, save_figure
 from phispace.maps.scatter import draw_points, plane, point_style

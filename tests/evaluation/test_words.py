@@ -7,8 +7,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from phispace.embeddings.words import word_store, words_of
 from phispace.errors import DataError, InputError, MissingDependencyError
+from phispace.evaluation.words import word_store, words_of
 
 TEXT = "cat 1 0 0\ndog 0.8 0.6 0\nmaple 0 1 0\ntree 0 0 2\n"
 
