@@ -8,6 +8,8 @@ REGISTRY = Registry(
         "quickstart": "phispace.studies.declared:quickstart",
         "supervised-tsne": "phispace.studies.declared:supervised_tsne",
         "pretraining": "phispace.studies.declared:pretraining",
+        "imagenet-transfer": "phispace.studies.declared:imagenet_transfer",
+        "fashion-to-mnist": "phispace.studies.declared:fashion_to_mnist",
         "few-labels": "phispace.studies.declared:few_labels",
         "autoencoder-2d": "phispace.studies.declared:autoencoder_2d",
         "vae-latents": "phispace.studies.declared:vae_latents",

@@ -20,6 +20,16 @@ def pretraining() -> Study:
     return shipped("pretraining")
 
 
+def imagenet_transfer() -> Study:
+    """An ImageNet backbone on CIFAR-10: by resolution, frozen and trained, few labels, and what accuracy costs."""
+    return shipped("imagenet-transfer")
+
+
+def fashion_to_mnist() -> Study:
+    """Convolutions that learnt clothes, frozen for digits, and the other way round, by number of labels."""
+    return shipped("fashion-to-mnist")
+
+
 def few_labels() -> Study:
     """Few labelled, many unlabelled images (synthetic cells, or yours): labels alone or an autoencoder first."""
     return shipped("few-labels")

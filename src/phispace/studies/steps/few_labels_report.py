@@ -9,16 +9,11 @@ from typing import Any
 import numpy as np
 
 from phispace.metrics.classification import balanced_accuracy, confusion
-from phispace.metrics.intervals import paired_difference, wilson
-from phispace.metrics.seeds import (
-    Estimate,
-    difference_over_seeds_and_items,
-    mean_over_seeds_and_items,
-)
-from phispace.randomness import rng
+from phispace.metrics.seeds import Estimate
 from phispace.report.document import Column, Fact, Figure, Finding, Findings, Gallery, Number, Part, Row, Table, Verdict
 from phispace.report.figures import Dot, dots
 from phispace.report.figures import confusion as draw_confusion
+from phispace.studies.estimates import accuracy_of, bounds, difference_of, share
 from phispace.studies.labelled_folds import FewLabels
 from phispace.studies.runner import Context
 
@@ -53,7 +48,7 @@ def sections(
     """Parts of the report, the answer in words, the headline, and the numbers for later steps."""
     true = few.labelled.labels
     right = {c.key: (c.predicted == true).astype(float) for c in contestants}
-    estimates = {key: _mean(values) for key, values in right.items()}
+    estimates = {key: accuracy_of(values) for key, values in right.items()}
     classes = len(few.labelled.classes)
     counts = {c.key: np.sum([confusion(true, p, classes) for p in c.predicted], axis=0) for c in contestants}
     commonest = float(np.bincount(true).max() / len(true))
@@ -77,7 +72,7 @@ def sections(
                     label=c.label,
                     baseline=c.control,
                     cells=(
-                        _number(estimates[c.key]),
+                        share(estimates[c.key]),
                         Number(value=balanced_accuracy(counts[c.key]), form="share"),
                         f"{right[c.key].mean(1).min():.1%} to {right[c.key].mean(1).max():.1%}",
                         None if c.control else Number(value=c.minutes, form="minutes"),
@@ -95,7 +90,7 @@ def sections(
     )  # fmt: skip
     chart = context.place("figures", f"{name}.png")
     dots(
-        [Dot(c.label, estimates[c.key].value, *_interval(estimates[c.key]), baseline=c.control) for c in contestants],
+        [Dot(c.label, estimates[c.key].value, *bounds(estimates[c.key]), baseline=c.control) for c in contestants],
         chart, title="Accuracy on held-out images", xlabel="share of held-out images named right", width=7.0,
     )  # fmt: skip
     finding, difference = _finding(contestants, right, autoencoder, context.seed)
@@ -116,7 +111,7 @@ def sections(
         f"{winner.label} leads by {100 * abs(difference.value):.1f} points, and {certain}."
     )
     headline: list[Part] = [
-        Fact(name=c.label, value=_number(estimates[c.key]), note=f"held-out images, {n_train} labels")
+        Fact(name=c.label, value=share(estimates[c.key]), note=f"held-out images, {n_train} labels")
         for c in (first, second)
     ]
     numbers = {
@@ -132,27 +127,11 @@ def sections(
     return made, answer, headline, numbers
 
 
-def _mean(right: np.ndarray) -> Estimate:
-    """Accuracy over repeats (R, n); of a single one Wilson's interval."""
-    if len(right) > 1:
-        return mean_over_seeds_and_items(right)
-    interval = wilson(int(right.sum()), right.size)
-    return Estimate(float(right.mean()), interval, float("nan"), (1,), right.size, "Wilson, over images")
-
-
-def _difference(second: np.ndarray, first: np.ndarray, seed: int) -> Estimate:
-    if len(first) > 1:
-        return difference_over_seeds_and_items(second, first)
-    whole = np.ones(first.shape[1], np.int64)
-    found = paired_difference(whole, second[0].astype(np.int64), first[0].astype(np.int64), rng(seed, "paired"))
-    return Estimate(found.difference, found.interval, found.p_value, (1, 1), found.n, "McNemar, over images")
-
-
 def _finding(
     contestants: Sequence[Contestant], right: dict[str, np.ndarray], autoencoder: str, seed: int
 ) -> tuple[Finding, Estimate]:
     first, second = contestants[:2]
-    found = _difference(right[second.key], right[first.key], seed)
+    found = difference_of(right[second.key], right[first.key], seed)
     low, high = found.interval
     verdict: Verdict = "yes" if low > 0 else "no" if high < 0 else "open"
     only = [float((a * (1 - b)).mean()) for a, b in ((right[second.key], right[first.key]),
@@ -183,17 +162,6 @@ def _confusions(
         figures.append(Figure(path=_inner(context, path), alt=f"Confusion matrix of {contestant.label}", width="half"))
     return Gallery(title="Which classes are mistaken for which?", figures=tuple(figures),
                    caption="Rows in per cent; held-out images of all repeats.")  # fmt: skip
-
-
-def _interval(estimate: Estimate) -> tuple[float | None, float | None]:
-    """Of a share; t knows no bounds, shares do."""
-    low, high = estimate.interval
-    return (max(low, 0.0), min(high, 1.0)) if np.isfinite(low) and np.isfinite(high) else (None, None)
-
-
-def _number(estimate: Estimate) -> Number:
-    low, high = _interval(estimate)
-    return Number(value=estimate.value, low=low, high=high, form="share")
 
 
 def _inner(context: Context, path: Any) -> str:
