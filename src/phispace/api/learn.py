@@ -54,6 +54,7 @@ def train(
     out: Path | str | None = None,
     preset: str | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     settings: Sequence[str] = (),
     seed: int | None = None,
     resume: bool = False,
@@ -72,6 +73,7 @@ def train(
         out: the run directory; by default runs/METHOD-IMAGES.
         preset: one of the method's published settings.
         epochs: passes over the training images; when resuming, a larger number extends the run.
+        minutes: in place of `epochs`: as many as fit into them on this machine, measured on a few steps.
         settings: `table.key=value` overrides, as of --set.
         seed: of every draw; by default 0.
         resume: go on with the run in `out`; what is left out here is the run's own, what is named must agree with it.
@@ -97,7 +99,7 @@ def train(
         preset=preset,
         epochs=None if resume else epochs,
         settings=settings,
-        training={k: v for k, v in {"seed": seed, **(training or {})}.items() if v is not None},
+        training={k: v for k, v in {"seed": seed, "minutes": minutes, **(training or {})}.items() if v is not None},
         data_dir=data_dir,
         size=size,
     )

@@ -88,6 +88,9 @@ def train(
     epochs: Annotated[
         int | None, typer.Option("--epochs", help="Passes over the images; with --resume: extend.")
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", help="As many epochs as fit, measured on a few steps.")
+    ] = None,
     set_: Set = None,
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Seed of every draw; default 0.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -116,6 +119,7 @@ def train(
         out=out,
         preset=preset,
         epochs=epochs,
+        minutes=minutes,
         settings=set_ or (),
         seed=seed,
         resume=resume,

@@ -164,6 +164,7 @@ class Method(pl.LightningModule):
         self._stage_steps: int | None = None
         self._always_fixed: frozenset[str] | None = None
         self.known: KnownFeatures | None = None
+        self.pretended_step: int | None = None
         self.borrows = False
 
     @classmethod
@@ -358,6 +359,11 @@ class Method(pl.LightningModule):
     def parameters_of(self, player: str) -> list[nn.Parameter]:
         """The weights that a player's optimiser moves."""
         raise NotImplementedError(f"{type(self).__name__} must define parameters_of (abstract)")
+
+    @property
+    def global_step(self) -> int:
+        """Updates that are done, or those that a measurement of the costs of a step pretends."""
+        return super().global_step if self.pretended_step is None else self.pretended_step
 
     def step_rng(self, purpose: str) -> torch.Generator:
         """A generator for this place of training: a function of (seed, purpose, global step)."""

@@ -67,6 +67,9 @@ class TrainingConfig(_Table):
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a lower validation loss")
     health_every: int = Field(1, ge=0, description="epochs between measurements of the representation; 0: never")
     health_items: int = Field(1024, ge=16, description="images of train that they use (and half as many of val)")
+    minutes: float | None = Field(
+        None, gt=0, description="train as many epochs as fit, measured on a few steps; the run then has their number"
+    )
     extend: Literal["continue", "restart"] = Field(
         "continue", description="a longer run's schedule: laid out anew over all epochs, or a new one for the added"
     )
@@ -243,6 +246,13 @@ def make_config(
         "training": dict(training or {}),
     }
     named = {table: {k: v for k, v in keys.items() if v is not None} for table, keys in named.items()}
+    wanted = apply_overrides(named, settings)
+    one_of_both = wanted["training"].get("minutes"), wanted["method"].get("epochs")
+    if None not in one_of_both:
+        raise InputError(
+            f"Both {one_of_both[0]} minutes and {one_of_both[1]} epochs are asked for, but the one sets the other; "
+            "give one."
+        )
     asked = named["encoder"].get("name")
     if asked is not None and tables.get("encoder", {}).get("name", asked) != asked:
         tables["encoder"] = {}  # options of a preset's encoder mean nothing to another one
@@ -261,6 +271,12 @@ def split_encoder_options(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, 
                 kept["options"] = {**kept.get("options", {}), **options}
             result[table] = kept
     return result
+
+
+def with_epochs_for_minutes(config: RunConfig, epochs: int) -> RunConfig:
+    """The configuration with this number in place of the minutes, for whoever repeats or resumes the run."""
+    tables = config.with_epochs(epochs).tables()
+    return RunConfig.build({**tables, "training": {**tables["training"], "minutes": None}})
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any], path: str = "") -> list[tuple[str, Any, Any]]:

@@ -115,6 +115,21 @@ def build_trainer(
     )
 
 
+def measuring_trainer(options: TrainingConfig, precision: str, callbacks: Sequence[Callback]) -> pl.Trainer:
+    """Like `build_trainer`, but it validates and writes nothing, and goes on until a callback stops it."""
+    return _trainer(
+        options,
+        precision=precision,
+        logger=False,
+        callbacks=list(callbacks),
+        max_epochs=-1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        gradient_clip_val=options.gradient_clip,
+        enable_checkpointing=False,
+    )
+
+
 def _trainer(options: TrainingConfig, **settings: Any) -> pl.Trainer:
     devices = options.devices
     settings.setdefault("strategy", options.strategy)

@@ -16,6 +16,7 @@ def check_form(config: RunConfig, world: World) -> None:
 
     - A method without a gradient has none to clip, and runs in one process.
     - With several optimisers the trainer clips no gradient: they take turns within a step.
+    - Minutes are turned into epochs by measuring steps in one process.
     - A collapse is seen by measurements alone.
     - Where validation losses do not compare, waiting for a lower one says nothing.
     """
@@ -30,6 +31,9 @@ def check_form(config: RunConfig, world: World) -> None:
         raise InputError(
             f"training.gradient_clip is {options.gradient_clip:g}, but the method {name!r} {why}; leave it out."
         )
+    if options.minutes is not None and (world.size > 1 or not kind.has_gradient):
+        why = f"{world.size} processes" if world.size > 1 else f"the method {name!r}, whose passes are few and unequal"
+        raise InputError(f"training.minutes is measured in one process on steps alike, not for {why}; give --epochs.")
     if options.stop_on_collapse and not options.health_every:
         raise InputError("training.stop_on_collapse needs measurements, but training.health_every is 0; make it 1.")
     if options.patience is not None and not kind.comparable:

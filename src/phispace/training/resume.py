@@ -21,7 +21,7 @@ from typing import Any
 from phispace.data.imageset import ImageSet
 from phispace.errors import RunError
 from phispace.run import Run, now
-from phispace.training.config import RunConfig, difference
+from phispace.training.config import RunConfig, difference, with_epochs_for_minutes
 
 MAY_DIFFER = frozenset({
     "images.data_dir", "training.threads", "training.checkpoint_seconds", "training.checkpoint_steps",
@@ -42,7 +42,7 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
         RunError: an option differs (all are listed), or fewer epochs are asked for than are done.
     """
     own = RunConfig.build(run.config)
-    wanted = asked or own
+    wanted = _without_minutes(run, asked or own, epochs)
     changed = [
         f"{name}: {_show(old)} -> {_show(new)}"
         for name, old, new in difference(own.tables(), wanted.tables())
@@ -63,6 +63,19 @@ def resumed_config(run: Run, asked: RunConfig | None, epochs: int | None) -> Run
     if total > had and wanted.training.extend == "restart" and _scheduled(own):
         restarts += (had,)
     return wanted.with_method(epochs=total, restarts=restarts)
+
+
+def _without_minutes(run: Run, asked: RunConfig, epochs: int | None) -> RunConfig:
+    """What is asked for, the minutes that the run was begun with left out: it has a number of epochs since."""
+    minutes = asked.training.minutes
+    if minutes is None:
+        return asked
+    if epochs is not None or minutes != run.record.get("choices", {}).get("minutes"):
+        raise RunError(
+            f"{run.path} is a run of {run.config['method']['epochs']} epochs; minutes are for a run that begins. "
+            "Give a larger number with --epochs."
+        )
+    return with_epochs_for_minutes(asked, int(asked.method["epochs"]))
 
 
 def _scheduled(config: RunConfig) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,13 @@ from phispace.progress import SILENT, Progress
 from phispace.run import Run, lock_directory, refuse_unless_empty
 from phispace.training import checkpoints
 from phispace.training.assemble import Plan, make_method, make_plan
-from phispace.training.config import RunConfig
+from phispace.training.config import RunConfig, with_epochs_for_minutes
 from phispace.training.engine import Loaders, World, build_trainer, find_world
 from phispace.training.forms import check_form
 from phispace.training.guard import Guard
 from phispace.training.health import Health
+from phispace.training.minutes import fit_minutes
+from phispace.training.precision import Choice
 from phispace.training.quiet import quiet_lightning
 from phispace.training.record import first_record, result_record, stages_record
 from phispace.training.recorder import Recorder
@@ -96,6 +99,8 @@ def train(
     elif config is None:
         raise InputError("A new run needs a configuration; only --resume goes without.")
     elif epochs is not None:
+        if config.training.minutes is not None:
+            raise InputError(f"Both minutes and {epochs} epochs are asked for, but the one sets the other; give one.")
         config = config.with_epochs(epochs)
     # No file of ours is touched but by the first process; the others read what it has written.
     with quiet_lightning():
@@ -156,13 +161,14 @@ class _Training:
         self.callbacks = callbacks
         self.begun = run
         self.known = known
+        self.choice: Choice | None = None
 
     def run_all(self) -> Run:
         threads = self.plan.config.training.threads or self.world.threads
         with fast_process(threads) as speed:
-            method = make_method(self.plan)
-            method.known = self.known
-            self.plan = self.plan.in_stages(method)
+            if self.begun is None and self.plan.config.training.minutes is not None:
+                speed = {**speed, **self._fit_minutes(self.plan.config.training.minutes)}
+            method = self._make_method()
             run, precision = self._open(method, speed)
             start = self._start_from(run)
             with self._outcome(run), StopSignals() as signals:
@@ -172,6 +178,22 @@ class _Training:
             if run.record["health"]:
                 self.progress.say(run.record["health"])
         return run
+
+    def _make_method(self) -> Method:
+        method = make_method(self.plan)
+        method.known = self.known
+        self.plan = self.plan.in_stages(method)
+        return method
+
+    def _fit_minutes(self, minutes: float) -> dict[str, Any]:
+        """Choose the number of epochs; returns what the record says of it."""
+        began = time.perf_counter()
+        method = self._make_method()
+        self.choice = self.world.choose_precision(self.plan, method)
+        fit = fit_minutes(self.plan, method, self.choice.precision, minutes, began)
+        self.progress.say(fit.sentence())
+        self.plan = make_plan(with_epochs_for_minutes(self.plan.config, fit.epochs), self.plan.images)
+        return fit.record()
 
     def _open(self, method: Method, speed: dict[str, Any]) -> tuple[Run, str]:
         """Begin the run or open it again; the precision is chosen once and kept."""
@@ -191,7 +213,7 @@ class _Training:
         began_with = {} if start is None else {"began_with": start_from(method, start)}
         if method.opening:
             self.progress.say(method.opening)
-        choice = self.world.choose_precision(self.plan, method)
+        choice = self.choice or self.world.choose_precision(self.plan, method)
         if self.plan.config.training.precision == "auto":
             self.progress.say(f"Precision {choice.precision}: {choice.reason}.")
         if not self.world.first:
