@@ -88,7 +88,7 @@ def test_dropout_of_a_frozen_part_rests():
 
 
 def test_names_and_until():
-    encoder = made("vgg4")
+    encoder = made("vgg4", dropout=0.25)
     assert rule(encoder, "conv1").layers == ("conv1.0", "conv1.1", "conv1.2")
     assert rule(encoder, "conv1, pool1").layers == ("conv1.0", "conv1.1", "conv1.2", "pool1.0", "pool1.1")
     assert rule(encoder, "until:conv2") == rule(encoder, "conv1,conv2")
@@ -127,7 +127,7 @@ def test_weights_outside_of_leaves_go_with_the_first_leaf():
 )
 def test_rules_that_mean_nothing_are_refused(text, says):
     with pytest.raises(InputError, match=says):
-        rule(made("vgg4"), text)
+        rule(made("vgg4", dropout=0.25), text)
 
 
 def test_what_an_encoder_fixes_itself_stays_fixed():
