@@ -147,6 +147,7 @@ def test_a_pass_is_the_same_each_time_and_has_every_image_once(few: ImageSet) ->
         (["training.gradient_clip=1.0"], r"gradient_clip is 1, but the method 'patch-kmeans' follows no gradient"),
         (["training.devices=2", "training.strategy=ddp"], "in one process, not in 2"),
         (["method.learning_rate=0.1"], "learning_rate"),
+        (["encoder.start=runs/other"], "'patch-kmeans' sets all weights of the encoder"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, few: ImageSet, settings: list[str], message: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def check_form(config: RunConfig, world: World) -> None:
     """Raise InputError for an option that the method has no use for.
 
-    - A method without a gradient has none to clip, and runs in one process.
+    - A method without a gradient has none to clip, runs in one process, and sets all weights anew.
     - With several optimisers the trainer clips no gradient: they take turns within a step.
     - Minutes are turned into epochs by measuring steps in one process.
     - A collapse is seen by measurements alone.
@@ -25,6 +25,11 @@ def check_form(config: RunConfig, world: World) -> None:
     if not kind.has_gradient and world.size > 1:
         raise InputError(
             f"The method {name!r} sets its weights in one process, not in {world.size}; use --devices 1 --num-nodes 1."
+        )
+    if not kind.has_gradient and config.encoder.start is not None:
+        raise InputError(
+            f"encoder.start is {config.encoder.start!r}, but the method {name!r} sets all weights of the encoder "
+            "itself; leave it out."
         )
     if options.gradient_clip is not None and (not kind.has_gradient or kind.players):
         why = f"has {len(kind.players)} optimisers that take turns" if kind.has_gradient else "follows no gradient"
