@@ -46,7 +46,7 @@ def test_every_encoder_has_a_way_back_to_its_images(name, channels, size, code):
     assert y.shape == x.shape
     assert y.dtype == torch.float32
     assert y.min() > 0
-    assert y.max() < 1
+    assert y.max() <= 1  # a sigmoid of large values rounds to 1
     y.square().mean().backward()
     for key, weight in decoder.named_parameters():
         if weight.requires_grad:

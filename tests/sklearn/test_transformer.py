@@ -190,7 +190,7 @@ def test_every_method_fits_and_transforms(method: str, digits) -> None:
     options = {"then": "nothing", "layer_epochs": 1} if staged else None  # a transformer hands it no labels
     fitted = PhiTransformer(
         method=method,
-        encoder="patch-dictionary" if method == "patch-kmeans" else "mlp",
+        encoder={"patch-kmeans": "patch-dictionary", "mae": "vit"}.get(method, "mlp"),
         encoder_options=encoder,
         options=options,
         epochs=3 if staged else 1,

@@ -22,7 +22,7 @@ THEMES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Are neighbours and clusters of one class?",
         ("retrieval", "clustering", "density-clustering", "separation", "hierarchy", "groups"),
     ),
-    ("Does it hold on other images?", ("robustness", "shared-factors", "smoothness")),
+    ("Does it hold on other images?", ("robustness", "shared-factors", "smoothness", "drift")),
     ("What is it like, without labels?", ("health", "intrinsic-dimension", "manifold", "sparsity", "lidar", "cka")),
     ("Are factors apart?", ("mig", "dci", "sap", "factorvae")),
 )
