@@ -114,19 +114,28 @@ def test_a_run_that_was_trained_whole_needs_its_file_no_more(digits, weights, tm
     weights.unlink()
     store = extract_run(run, digits, splits=("test",))["features"]
     assert len(store) == 100
+    second = ph.transfer(run, digits, epochs=1, out=tmp_path / "second", settings=QUIET)
+    told = second.record["encoder"]["weights"]
+    assert (told["kind"], told["name"]) == ("run", f"run/{second.record['began_with']['checkpoint']}")
+    load_method(second)
 
 
-@pytest.mark.parametrize(("freeze", "steps"), [("all", (3, 7)), ("until:layer2", (3,))])
-def test_a_crash_is_not_seen_afterwards(digits, weights, tmp_path, freeze, steps):
-    alone = moved(digits, weights, tmp_path / "alone", freeze=freeze)
-    config = RunConfig.build(alone.config)
+@pytest.mark.parametrize(
+    ("freeze", "more", "steps"),
+    [
+        ("all", (), (3, 7)),
+        ("until:layer2", (), (3,)),
+        ("conv1", ("method.probe_epochs=1", "method.dropout=0.2"), (2, 5, 6)),  # in the first turn, at its end, after
+    ],
+)
+def test_a_crash_is_not_seen_afterwards(digits, weights, tmp_path, freeze, more, steps):
+    alone = moved(digits, weights, tmp_path / "alone", *more, freeze=freeze)
+    tables = RunConfig.build(alone.config).tables()
+    often = RunConfig.build({**tables, "training": {**tables["training"], "checkpoint_steps": 1}})
     for step in steps:
         path = tmp_path / f"cut{step}"
-        settings = RunConfig.build(
-            {**config.tables(), "training": {**config.tables()["training"], "checkpoint_steps": 1}}
-        )
         with pytest.raises(Crash):
-            train(settings, path, images=digits, callbacks=[CrashAt(step)], look_up=known_for)
+            train(often, path, images=digits, callbacks=[CrashAt(step)], look_up=known_for)
         run = ph.train(images=digits, out=path, resume=True)
         assert outcome(run) == outcome(alone), f"cut at step {step}"
 

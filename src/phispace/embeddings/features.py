@@ -220,13 +220,11 @@ def random_stores(
     progress: Progress | None = None,
 ) -> dict[str, Embeddings]:
     """What a run's encoder gives with weights drawn by the run's seed, where the run itself began with trained ones."""
-    from phispace.encoders.build import to_be_filled
-    from phispace.training.assemble import make_method, make_plan
+    from phispace.training.assemble import make_method, make_plan, to_be_filled_later
     from phispace.training.config import RunConfig
 
-    config = RunConfig.build(run.config)
-    options = to_be_filled(config.encoder.name, config.encoder.options)
-    drawn = config.encoder.model_copy(update={"options": options, "start": None})
+    config = to_be_filled_later(RunConfig.build(run.config))
+    drawn = config.encoder.model_copy(update={"start": None})
     method = make_method(make_plan(config.model_copy(update={"encoder": drawn}), images))
     known = known_features(method.encoder, images, layers, progress=progress)
     about = {"run": run.name, "checkpoint": "random", "encoder": config.encoder.name}

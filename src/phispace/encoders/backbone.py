@@ -81,7 +81,7 @@ class Backbone(Encoder):
             raise InputError(f"{self.title} takes grey or colour images, 1 or 3 channels; got {channels}.")
         made = self.make(weights, resolution)
         config, network = made.config, made.network
-        self.source = made.source
+        self.source, self.grey = made.source, grey
         mean, std = config.mean, config.std
         if channels == 1 and grey == "sum":
             sum_colours(network)
@@ -192,6 +192,10 @@ class Backbone(Encoder):
             raise InputError(f"{self.title} has a module {missing[0]!r} that a forward pass does not use.")
         return {name: found[name] for name in dict.fromkeys(layers)}
 
+    def began(self, name: str, sha256: str) -> None:
+        """Its weights come from a run now."""
+        self.source = Source("run", name, sha256=sha256)
+
     def pretrained(self) -> frozenset[str]:
         """The network's whole state, unless its weights were drawn."""
         if self.source.path is None:
@@ -201,7 +205,8 @@ class Backbone(Encoder):
 
     def facts(self) -> Mapping[str, Any]:
         """What a run's record says of it: model, resolution, preprocessing, and where its weights come from."""
-        return {"model": self.model, **self._held[0].facts(), "weights": self.source.record()}
+        grey = {"grey": self.grey} if self.channels == 1 else {}
+        return {"model": self.model, **self._held[0].facts(), **grey, "weights": self.source.record()}
 
 
 _TAKEN = (DEFAULT_LAYER, "trunk", "dense", "normalise")

@@ -212,6 +212,9 @@ class Encoder(nn.Module):
         """What a run's record says of this network beside its name, layers and size; JSON-able. By default nothing."""
         return {}
 
+    def began(self, name: str, sha256: str) -> None:
+        """Told that its weights are now those of this run, whose file has this digest. By default nothing."""
+
     def pretrained(self) -> frozenset[str]:
         """Names in the state of what a file of pretrained weights gave it. By default nothing."""
         return frozenset()

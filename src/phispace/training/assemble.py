@@ -76,13 +76,23 @@ def make_method(plan: Plan) -> Method:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(plan.seed, "weights") & _SEED_BITS)
-        method = build_method(plan.config, plan.task)
+        borrows = plan.config.encoder.start is None
+        method = build_method(plan.config if borrows else to_be_filled_later(plan.config), plan.task)
         setattr(method, "run_seed", plan.seed)  # noqa: B010 (read by Method.step_rng; mypy takes it for a module)
         train = plan.items.train
         sample = rng(plan.seed, "initial-sample").choice(train, min(INITIAL_SAMPLE, len(train)), replace=False)
-        method.borrows = plan.config.encoder.start is None
+        method.borrows = borrows
         method.encoder.initialise(plan.images.images[np.sort(sample)], torch_rng(plan.seed, "initialise"))
     return method
+
+
+def to_be_filled_later(config: RunConfig) -> RunConfig:
+    """The same for an encoder whose weights will all be replaced: a file of pretrained ones is not looked for."""
+    from phispace.encoders.build import to_be_filled
+
+    encoder = config.encoder
+    options = to_be_filled(encoder.name, encoder.options)
+    return config.model_copy(update={"encoder": encoder.model_copy(update={"options": options})})
 
 
 def build_method(config: RunConfig, task: Task) -> Method:

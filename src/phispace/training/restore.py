@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from phispace.encoders.build import to_be_filled
 from phispace.errors import DataError
 from phispace.methods.base import Method
 from phispace.methods.borrowed import restored
 from phispace.run import Run
-from phispace.training.assemble import build_method, read_task
+from phispace.training.assemble import build_method, read_task, to_be_filled_later
 from phispace.training.checkpoints import load_weights, read_record
 from phispace.training.config import RunConfig
 
@@ -32,9 +31,7 @@ def load_method(run: Run, checkpoint: str = "best") -> Method:
     config = RunConfig.build(run.config)
     record = read_record(place)
     if not record.get("borrowed"):  # all weights are in the checkpoint
-        encoder = config.encoder
-        options = to_be_filled(encoder.name, encoder.options)
-        config = config.model_copy(update={"encoder": encoder.model_copy(update={"options": options})})
+        config = to_be_filled_later(config)
     with torch.random.fork_rng(devices=[]):
         method = build_method(config, read_task(run.record["task"]))
     setattr(method, "run_seed", config.training.seed)  # noqa: B010 (as in assemble.make_method)

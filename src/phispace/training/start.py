@@ -46,9 +46,6 @@ def start_from(method: Method, start: str) -> dict[str, Any]:
         )
     with torch.no_grad():
         method.encoder.load_state_dict(state)
-    return {
-        "run": str(path),
-        "id": run.record.get("id"),
-        "checkpoint": place.name,
-        "weights_sha256": read_record(place)["sha256"][WEIGHTS],
-    }
+    digest = str(read_record(place)["sha256"][WEIGHTS])
+    method.encoder.began(f"{run.name}/{place.name}", digest)
+    return {"run": str(path), "id": run.record.get("id"), "checkpoint": place.name, "weights_sha256": digest}
