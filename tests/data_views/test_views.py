@@ -56,6 +56,16 @@ def test_views_are_the_same_where_networks_run_in_bf16(name):
     assert torch.equal(inside, view(x, generator()))
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("name", ["simclr-paper", "byol-2", "projective"])
+def test_images_of_other_channels_have_views_too(name, channels):
+    x = pictures(24, channels, 16)
+    y = make_view(name, 16)(x, generator())
+    assert y.shape == x.shape
+    assert y.min() >= 0
+    assert y.max() <= 1
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_pixels_give_the_same_views_in_any_memory_layout(name):
     x = pictures(6, 3, 32)

