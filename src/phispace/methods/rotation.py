@@ -57,6 +57,10 @@ class Rotation(Method):
     default_encoder = "nin"
     Config = RotationConfig
     presets: ClassVar = {
+        "minutes": {
+            "encoder": {"name": "nin", "width": 32},
+            "method": {"batch_size": 64, "learning_rate": 3e-3, "epochs": 6},
+        },
         "paper": {
             "encoder": {"name": "nin"},
             "method": PUBLISHED_SGD

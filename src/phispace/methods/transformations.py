@@ -93,6 +93,7 @@ class Transformations(Method):
     default_encoder = "nin"
     Config = TransformationsConfig
     presets: ClassVar = {
+        "minutes": {"encoder": {"name": "nin", "width": 48}, "method": {"learning_rate": 3e-3, "epochs": 7}},
         "paper": {"encoder": {"name": "nin"}, "method": _PUBLISHED | {"transformation": "projective"}},
         "paper-affine": {"encoder": {"name": "nin"}, "method": _PUBLISHED | {"transformation": "affine"}},
         "blocknet": {
