@@ -1,7 +1,7 @@
 """Estimates of mutual information: against loops over all pairs and locations, and where the information is known.
 
-Largest difference from the loops in float64: see `TOLERANCE`; measured on these scores 4e-07 (dv), 3e-07 (jsd), 7e-07
-(infonce), relative to the larger of 1 and the value.
+Largest difference from the loops in float64, relative to the larger of 1 and the value, over these shapes and scales
+and five draws of each: 6.3e-07 (dv), 2.1e-07 (jsd), 5.0e-07 (infonce).
 """
 
 from __future__ import annotations
