@@ -6,10 +6,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import small
 
 from phispace.errors import DataError, InputError
 from phispace.training.config import RunConfig, difference, make_config
 from phispace.training.settings import apply_overrides, deep_update, parse_settings, parse_value
+from phispace.training.train import train
 
 
 def test_toml_round_trip(tmp_path: Path) -> None:
@@ -100,3 +102,10 @@ def test_a_runs_own_tables_as_base_change_only_in_what_is_named() -> None:
     assert make_config(base=own.tables()) == own
     again = make_config(base=own.tables(), settings=["training.log_every=7"])
     assert difference(own.tables(), again.tables()) == [("training.log_every", 50, 7)]
+
+
+def test_an_option_of_a_view_that_does_not_fit_is_said_before_a_run_begins(tmp_path: Path) -> None:
+    config = small.config("method.views=simclr(blur=2)")
+    with pytest.raises(InputError, match="'blur' is a number between 0 and 1; got 2"):
+        train(config, tmp_path / "run", images=small.digits())
+    assert not (tmp_path / "run").exists()

@@ -83,7 +83,7 @@ class MethodConfig(CommonConfig):
         if self.schedule == "step" and not self.drops and self.tail == 1:
             raise ValueError("the schedule step needs drops, for example drops=[[0.5, 0.1], [0.75, 0.01]], or a tail")
         if list(self.restarts) != sorted(set(self.restarts)) or any(not 0 < e < self.epochs for e in self.restarts):
-            raise ValueError(f"restarts are rising numbers of epochs between 1 and {self.epochs - 1}")
+            raise ValueError(f"restarts are rising numbers of epochs, from 1 on and under the run's {self.epochs}")
         return self
 
 

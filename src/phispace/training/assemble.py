@@ -56,7 +56,7 @@ def make_plan(config: RunConfig, images: ImageSet) -> Plan:
     """Check that images and configuration fit, and count the steps.
 
     Raises:
-        InputError: images that are not square, or nothing to train on.
+        InputError: images that are not square, nothing to train on, or an option of a view that does not fit.
     """
     channels, height, width = images.shape
     if height != width:
@@ -66,7 +66,9 @@ def make_plan(config: RunConfig, images: ImageSet) -> Plan:
     timeline = lay_out(images, (whole,), config.method, config.training, whole=not kind.has_gradient)
     span = timeline.spans[0]
     task = Task(channels, height, images.classes, len(span.items.train), span.steps_per_epoch)
-    return Plan(config, images, task, timeline)
+    plan = Plan(config, images, task, timeline)
+    make_plan_views(plan)  # says what is wrong with them before anything is begun
+    return plan
 
 
 def make_method(plan: Plan) -> Method:
