@@ -19,6 +19,8 @@ is known to the loss.
 Reference: Zhang, Qi, Wang and Luo, "AET vs. AED: Unsupervised Representation Learning by Auto-Encoding Transformations
 rather than Data", CVPR 2019 (arXiv 1901.04596), section 3, and the settings of its code,
 github.com/maple-research-lab/AET, for CIFAR-10.
+
+Experimental: on colour images it has not been trained long enough here to be told from its untrained encoder.
 """
 
 from __future__ import annotations
