@@ -36,7 +36,7 @@ from phispace.run import Run, safe_name
 
 PART = 4096
 """Images of one part of a long extraction."""
-_VERSION = 1  # counted up when the same encoder and images would give other vectors
+_VERSION = 2  # counted up when the same encoder and images would give other vectors
 _ROWS = 8192
 
 

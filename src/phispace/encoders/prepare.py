@@ -34,8 +34,20 @@ def resampling(size: int, resolution: int, interpolation: str) -> Tensor:
     return F.interpolate(unit, size=(resolution, size), mode=interpolation, antialias=True)[0, 0]
 
 
+def as_bytes(x: Tensor) -> Tensor:
+    """Kept in [0, 1] and rounded to whole levels of 255, as Pillow's bytes are after each axis; the gradient passes.
+
+    The networks were trained on such images and are not indifferent to it: of EfficientNet-Lite0 at 96 pixels the
+    features of images without the rounding, a quarter of a level away on average, had a cosine of 0.997 with those of
+    timm's own loop; with it they have 0.99999.
+    """
+    x = x.clamp(0, 1)
+    rounded = (x * 255).round() / 255
+    return x + (rounded - x).detach() if x.requires_grad else rounded
+
+
 class Prepare(Normalise):
-    """(B, C, H, W) in [0, 1] -> (B, C', R, R), channels_last: resized, kept in [0, 1], normalised.
+    """(B, C, H, W) in [0, 1] -> (B, C', R, R), channels_last: resized as Pillow does it, normalised.
 
         stretch    both axes to R
         pad        the longer axis to R, the other in proportion, centred on black; the same for square images
@@ -91,8 +103,7 @@ class Prepare(Normalise):
         columns = resampling(width, wide, self.interpolation).to(x)
         # bf16 would take pixels to 8 bits less than they have
         with torch.autocast(x.device.type, enabled=False):
-            # clipped after each axis as Pillow's bytes are, with which the networks were trained
-            x = (rows @ (x.float() @ columns.T).clamp(0, 1)).clamp(0, 1)
+            x = as_bytes(rows @ as_bytes(x.float() @ columns.T))
         top, left = (side - high) // 2, (side - wide) // 2
         return F.pad(x, (left, side - wide - left, top, side - high - top)) if (high, wide) != (side, side) else x
 
