@@ -103,6 +103,25 @@ def test_pillow_takes_the_same_matrices():
         assert int(difference[inside[i]].abs().max()) <= 1
 
 
+def test_places_are_exact_in_bf16_and_have_gradients():
+    x = to_float(pictures(10))
+    matrices = projective_matrices(draw_projective(10, SIZE, generator()), SIZE)
+    expected = warp(x, matrices)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(warp(x, matrices), expected)
+    for rows in (2, 3):
+        named = matrices[:, :rows].double().requires_grad_()
+        found = warp(x.double(), named)
+        found[4].square().sum().backward()
+        step = torch.zeros_like(named)
+        step[4, 0, 2] = 1e-6
+        with torch.no_grad():
+            ends = [warp(x.double(), named + sign * step)[4].square().sum() for sign in (1, -1)]
+        assert float(named.grad[4, 0, 2]) == pytest.approx(float(ends[0] - ends[1]) / 2e-6, rel=1e-4)
+        if rows == 3:
+            torch.testing.assert_close(found.float().detach(), expected, rtol=0, atol=1e-4)
+
+
 def test_the_identity_and_whole_pixels_move_bytes_exactly():
     x = pictures(2)
     matrices = torch.eye(3).repeat(2, 1, 1)

@@ -111,6 +111,23 @@ def test_pixels_pull_the_named_map_towards_the_true_one():
     torch.testing.assert_close(in_pixels(homography(rows.detach()), 32), true, rtol=0, atol=0.1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_are_exact_in_bf16_too(kind):
+    """What the network sees is the picture of float32, and a map that is named exactly is at no distance."""
+    method = learning.make("transformations", SMALL, transformation=kind, shift=0.0 if kind == "affine" else None)
+    images = torch.nn.functional.interpolate(learning.digits()[0][:30], size=32, mode="bicubic").clamp(0, 1)
+    method.task = type(method.task)(1, 32, (), 30, 1)
+    drawn = method.draw(learning.batch_of(images))
+    exact = drawn.targets.clamp(-0.999999, 0.999999).atanh() if kind == "affine" else drawn.targets
+    method.decoder.forward = lambda _: exact
+    seen = []
+    method.encoder.register_forward_hook(lambda _, x, out: seen.append(x[0]))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        terms = method.loss_terms(learning.batch_of(images))
+    torch.testing.assert_close(seen[1], warp(images, drawn.matrices, GREY), rtol=0, atol=1e-6)
+    assert float(terms["pixels"]) < 0.02
+
+
 def test_both_images_come_from_the_same_crop_and_have_batch_statistics_of_their_own():
     method = learning.make("transformations", SMALL).train()
     seen = []

@@ -120,7 +120,10 @@ class Transformations(Method):
         drawn = self.draw(batch)
         transformed = warp(images, drawn.matrices, GREY)
         codes = torch.cat([self.encoder(x).flatten(1) for x in (images, transformed)], dim=1)
-        outputs = self.decoder(codes).float()
+        with torch.autocast(images.device.type, enabled=False):  # bf16 knows a place to a fifth of a pixel
+            return self._compare(self.decoder(codes.float()), drawn, images, transformed)
+
+    def _compare(self, outputs: Tensor, drawn: Drawn, images: Tensor, transformed: Tensor) -> dict[str, Tensor]:
         size = self.task.size
         if self.config.loss == "parameters":
             named = outputs.tanh() if self.config.transformation == "affine" else outputs

@@ -27,7 +27,7 @@ def warp(images: Tensor, matrices: Tensor, fill: float = 0.5) -> Tensor:
         fill: a share of full scale: 0.5 is grey for floats in [0, 1] and 127.5 for bytes.
 
     Returns:
-        (B, C, H, W) of the same dtype, channels_last; bytes are rounded.
+        (B, C, H, W) of the same dtype, channels_last; bytes are rounded. Float images and the matrices have gradients.
 
     Raises:
         InputError: matrices of another shape or number.
@@ -42,9 +42,10 @@ def warp(images: Tensor, matrices: Tensor, fill: float = 0.5) -> Tensor:
     full = 255.0 if bytes_ else 1.0
     # Resampling plane by plane takes half the time.
     pixels = images.to(torch.float32 if bytes_ else images.dtype, memory_format=torch.contiguous_format)
-    grid = sampling_grid(matrices.to(pixels.device, pixels.dtype), height, width)
     level = fill * full
-    warped = F.grid_sample(pixels - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
+    with torch.autocast(pixels.device.type, enabled=False):  # places in bf16 would be a fifth of a pixel off
+        grid = sampling_grid(matrices.to(pixels.device, pixels.dtype), height, width)
+        warped = F.grid_sample(pixels - level, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + level
     if bytes_:
         warped = warped.round_().clamp_(0, full).to(torch.uint8)
     return warped.contiguous(memory_format=torch.channels_last)
@@ -74,6 +75,9 @@ def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
         return grid.copy_(sources.permute(0, 2, 3, 1))
     depth = sources[:, 2]
     behind = depth <= _BEHIND
+    if sources.requires_grad:  # where a network names the matrices; writing into a part of the grid has no gradient
+        places = (sources[:, :2] / depth.masked_fill(behind, 1.0)[:, None]).permute(0, 2, 3, 1)
+        return places.masked_fill(behind[..., None], _NOWHERE)
     for axis in range(2):
         torch.div(sources[:, axis], depth, out=grid[..., axis])
     return grid.masked_fill_(behind[..., None], _NOWHERE) if bool(behind.any()) else grid
