@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from phispace.encoders.build import build_encoder
-from phispace.encoders.convolution import MANY_CHANNELS, Conv3x3, PatchProduct
+from phispace.encoders.convolution import MANY_CHANNELS, Conv3x3, PatchProduct, as_one_matrix
 
 
 def inputs(dtype=torch.float64, channels=3, size=5):
@@ -38,6 +38,38 @@ def test_gradients_are_the_differences():
 def test_one_pixel_maps():
     x, weight = inputs(size=1)
     torch.testing.assert_close(PatchProduct.apply(x[..., :1], weight), F.conv2d(x[..., :1], weight, padding=1))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 2), (2, 1), (2, 2)])
+def test_the_smallest_maps_as_one_matrix(height, width):
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn((3, 5, height, width), generator=rng, dtype=torch.float64)
+    weight = torch.randn((4, 5, 3, 3), generator=rng, dtype=torch.float64)
+    found = []
+    for function in (as_one_matrix, lambda x, w: F.conv2d(x, w, padding=1)):
+        inputs = [v.clone().requires_grad_() for v in (x, weight)]
+        y = function(*inputs)
+        (y * torch.arange(y.numel(), dtype=torch.float64).view(y.shape)).sum().backward()
+        found.append((y.detach(), *(v.grad for v in inputs)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_in_bfloat16_the_layer_takes_one_matrix_for_the_smallest_maps(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "phispace.encoders.convolution.as_one_matrix", lambda *args: calls.append(1) or as_one_matrix(*args)
+    )
+    layer, x = Conv3x3(MANY_CHANNELS, 8), torch.rand(2, MANY_CHANNELS, 2, 2)
+    for training in (True, False):
+        layer.train(training)
+        with torch.autocast("cpu", torch.bfloat16):
+            fast = layer(x)
+        exact = layer(x)
+        assert fast.dtype == torch.bfloat16
+        assert fast.is_contiguous(memory_format=torch.channels_last)
+        assert (fast.float() - exact).norm() / exact.norm() < 0.02
+    assert len(calls) == 2, "float32 takes torch's convolution"
 
 
 def test_in_bfloat16_training_the_layer_takes_the_products_and_agrees(monkeypatch):

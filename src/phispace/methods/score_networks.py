@@ -54,8 +54,9 @@ class Encode(nn.Module):
         self.last = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        # As a map (N, U, L, 1) that lies channels_last, which batch normalisation is fastest on.
-        hidden = self.norm(self.first(x).permute(0, 2, 1).unsqueeze(3)).relu_().squeeze(3).permute(0, 2, 1)
+        # As a map (N, U, L, 1) that lies channels_last by its strides too: batch normalisation is fastest on such maps,
+        # and its gradient five times slower where the stride of the single column does not say so.
+        hidden = self.norm(self.first(x).unsqueeze(2).permute(0, 3, 1, 2)).relu_().permute(0, 2, 3, 1).squeeze(2)
         encoded: Tensor = self.last(self.second(hidden) + self.shortcut(x))
         return encoded
 
