@@ -160,6 +160,20 @@ def test_ties_and_zero_vectors_are_told(digits: Embeddings) -> None:
     assert said(make_evaluation("knn").run(ODD["some zero"](digits)), "vectors are zero")
 
 
+def test_of_few_dimensions_the_cosine_is_told_to_see_an_angle_alone() -> None:
+    """Two classes in one direction, one further out: only the Euclidean distance tells them apart."""
+    draws = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    vectors = (1 + 4 * labels)[:, None] * np.array([1.0, 1.0]) + draws.normal(size=(400, 2)) * 0.3
+    split = np.repeat(["train", "test"], 200)
+    store = Embeddings.build(vectors, [str(i) for i in range(400)], labels, split, ["near", "far"])
+    cosine, euclidean = (make_evaluation("knn", {"metric": m}).run(store) for m in ("cosine", "euclidean"))
+    assert euclidean.metrics["accuracy"] > 0.98
+    assert cosine.metrics["accuracy"] < 0.9
+    assert said(cosine, "sees the direction alone")
+    assert not said(euclidean, "direction")
+
+
 def test_the_linear_probe_chooses_on_val_and_trains_on_train(digits: Embeddings) -> None:
     scores = make_evaluation("linear").run(digits)
     curve = scores.details["curve"]

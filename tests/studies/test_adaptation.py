@@ -33,8 +33,10 @@ def test_the_proxy_a_distance_is_2_for_what_is_apart_and_0_for_what_is_alike() -
 
 def _domain(key: str, across: tuple[float, ...], within: tuple[float, ...]) -> Domain:
     names = ("learnt, both", "learnt, alone", "pixels")
+    kinds = ("learnt", "learnt", "baseline")
     rows = [
-        Representation(n, a, (a - 0.01, a + 0.01), w, 1.0, 100) for n, a, w in zip(names, across, within, strict=True)
+        Representation(n, a, (a - 0.01, a + 0.01), w, 1.0, 100, k)
+        for n, a, w, k in zip(names, across, within, kinds, strict=True)
     ]
     return Domain(key, key, tuple(rows))
 
@@ -57,6 +59,27 @@ def test_losses_ratios_and_verdicts(across: tuple[float, ...], verdict: str) -> 
     assert len(headline) == 1
 
 
+@pytest.mark.parametrize(
+    ("across", "verdict"),
+    [((0.5, 0.6, 0.7), "yes"), ((0.5, 0.6, 0.5), "partly"), ((0.5, 0.4, 0.3), "no"), ((0.5, 0.5, 0.5), "open")],
+)
+def test_what_is_found_of_the_adapted_network(across: tuple[float, ...], verdict: str) -> None:
+    base = _domain("inverted", (0.5, 0.5, 0.5), (0.9, 0.9, 0.9))
+    names = ("supervised", "supervised, CORAL", "supervised, batch normalisation")
+    network = [
+        Representation(n, a, (a - 0.01, a + 0.01), 0.9, 1.0, 100, "network")
+        for n, a in zip(names, across, strict=True)
+    ]  # fmt: skip
+    domain = replace(base, rows=(*base.rows[:2], *network, base.rows[2]))
+    parts, answer, _, _ = sections("digits", [domain], "denoising-autoencoder")
+    _, finding = next(p for p in parts if isinstance(p, Findings)).findings
+    assert finding.verdict == verdict
+    best = max(across[1:])
+    assert f"{across[0]:.1%} by a network of the labels, {best:.1%} with" in answer
+    table = next(p for p in parts if isinstance(p, Table))
+    assert [r.baseline for r in table.rows] == [False] * 5 + [True]
+
+
 @pytest.mark.slow
 def test_domain_adaptation(tmp_path: Path) -> None:
     """To inverted and coloured digits; the target's labels are used by nothing but what says so."""
@@ -65,7 +88,11 @@ def test_domain_adaptation(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out" / "study.json").read_text())["steps"]["adaptation"]["result"]["domains"]
     assert list(found) == ["inverted", "coloured"]
     for rows in found.values():
-        assert len(rows) == 5
+        assert len(rows) == 8
+        # The source's part is as it was; only what is said of the target changes.
+        plain, coral, renormalised = (found_row for name, found_row in rows.items() if name.startswith("supervised"))
+        assert plain["within"] == coral["within"] != renormalised["within"]
+        assert len({plain["across"], coral["across"], renormalised["across"]}) == 3
         assert all(0 <= row["across"] <= 1 and row["n"] == 150 for row in rows.values())
     # Raw pixels of inverted digits look like nothing that a classifier of digits has seen.
     assert found["inverted"]["pixels"]["across"] < 0.5

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 MANY_CHANNELS = 128
 """From this number of input channels on the products are taken: at 64 both were equal, at 256 the products won.

@@ -30,6 +30,7 @@ from phispace.metrics.knn import Metric, inverse_distance, nearest, vote
 _LITERATURE_K = 200
 _LITERATURE_TEMPERATURES = (0.07, 0.1)
 _ROWS = 4096
+_FEW_DIMS = 3
 _EQUAL = 2e-6  # largest difference of unit vectors in float32 that still means the same direction
 
 Temperature = Annotated[float, Field(gt=0)]
@@ -120,6 +121,11 @@ class KNN(Probe):
             zero = int((~test.x.any(axis=1)).sum()) + int((~train.x.any(axis=1)).sum())
             if zero:
                 caveats.append(f"{zero:,} vectors are zero; their cosine with every other is taken as 0.")
+            if test.x.shape[1] <= _FEW_DIMS:
+                caveats.append(
+                    f"Of {test.x.shape[1]} dimensions a cosine sees the direction alone, not how far out one is; "
+                    "metric=euclidean sees both."
+                )
         if self.suffixes and not together:
             similarity, position = nearest(test.x, train.x, min(_LITERATURE_K, n), "cosine")
             labels = train.y[position]

@@ -46,7 +46,7 @@ def vae_latents() -> Study:
 
 
 def domain_adaptation() -> Study:
-    """Labels of one domain, images of two: a denoising autoencoder of both, from digits to changed digits."""
+    """Labels of one domain, images of two: denoising autoencoder, CORAL, batch normalisation."""
     return shipped("domain-adaptation")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from phispace.report.document import Column, Fact, Finding, Findings, Number, Part, Row, Table, Verdict
 from phispace.report.scores import store_name
+
+Kind = Literal["learnt", "network", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Representation:
         within: the same fitted on the target's own labels.
         distance: proxy A-distance between the domains' training images.
         n: test images.
+        kind: learnt without labels; a network of the source's labels as it is or adapted; or a baseline.
     """
 
     label: str
@@ -30,6 +33,7 @@ class Representation:
     within: float
     distance: float
     n: int
+    kind: Kind = "baseline"
 
     def loss(self, floor: float) -> float:
         """Transfer loss: the error across less the error on raw pixels with the target's labels."""
@@ -38,11 +42,17 @@ class Representation:
 
 @dataclass(frozen=True)
 class Domain:
-    """A target with its representations: learnt on both, learnt on the source, baselines; raw pixels last."""
+    """A target with its representations: learnt on both, learnt on the source, the network of the source's labels as it
+    is and adapted (or none of these), baselines; raw pixels last."""
 
     key: str
     name: str
     rows: tuple[Representation, ...]
+
+    @property
+    def network(self) -> tuple[Representation, ...]:
+        """The network of the source's labels: as it is, then adapted."""
+        return tuple(r for r in self.rows if r.kind == "network")
 
     @property
     def floor(self) -> float:
@@ -59,10 +69,11 @@ def sections(source: str, domains: Sequence[Domain], method: str) -> tuple[list[
     """Tables, the answer, the headline and the numbers as JSON."""
     parts: list[Part] = [_table(source, d, first=not i) for i, d in enumerate(domains)]
     parts.append(_ratios(domains))
-    parts.append(Findings(findings=tuple(_finding(source, d) for d in domains)))
+    findings = [_finding(source, d) for d in domains] + [_of_network(source, d) for d in domains if d.network]
+    parts.append(Findings(findings=tuple(findings)))
     told = "; ".join(
         f"{d.key}: {d.rows[0].across:.1%} after learning on both domains, {d.rows[1].across:.1%} after learning on "
-        f"{source} alone, {d.rows[-1].across:.1%} on raw pixels"
+        f"{source} alone, {d.rows[-1].across:.1%} on raw pixels{_network_told(d)}"
         for d in domains
     )
     answer = f"A classifier of {source}'s labels names so many test images of the other domain right: {told}."
@@ -83,6 +94,38 @@ def sections(source: str, domains: Sequence[Domain], method: str) -> tuple[list[
         }
     }  # fmt: skip
     return parts, answer, headline, numbers
+
+
+def _network_told(domain: Domain) -> str:
+    if not domain.network:
+        return ""
+    plain, *adapted = domain.network
+    best = max(adapted, key=lambda r: r.across)
+    return f"; {plain.across:.1%} by a network of the labels, {best.across:.1%} with {_adaptation(best)}"
+
+
+def _adaptation(row: Representation) -> str:
+    """What was done to the network, from its label: "..., CORAL"."""
+    return row.label.rsplit(", ", 1)[-1]
+
+
+def _of_network(source: str, domain: Domain) -> Finding:
+    """Does what unlabelled images of the target tell help a network of the source's labels? By intervals."""
+    plain, *adapted = domain.network
+    better = [r.interval[0] > plain.interval[1] for r in adapted]
+    worse = [r.interval[1] < plain.interval[0] for r in adapted]
+    verdict: Verdict = "yes" if all(better) else "no" if all(worse) else "partly" if any(better) else "open"
+    told = ", ".join(
+        f"{r.across:.1%} [{r.interval[0]:.1%}, {r.interval[1]:.1%}] with {_adaptation(r)}" for r in adapted
+    )
+    return Finding(
+        claim=f"Unlabelled images of {domain.key} adapt a network that was trained on {source}'s labels.",
+        verdict=verdict,
+        answer=f"As it is it names {plain.across:.1%} [{plain.interval[0]:.1%}, {plain.interval[1]:.1%}] right; {told}"
+        f"; with the target's labels, on its own features, it would be {plain.within:.1%}. (Yes: both above the "
+        "network as it is, with intervals that do not meet; partly: one of them.)",
+        numbers=tuple(Fact(name=_adaptation(r), value=_share(r)) for r in adapted),
+    )
 
 
 def _share(row: Representation) -> Number:
@@ -108,9 +151,9 @@ def _table(source: str, domain: Domain, *, first: bool) -> Table:
                     Number(value=r.loss(domain.floor), form="points"),
                     Number(value=r.distance),
                 ),
-                baseline=place > 1,
+                baseline=r.kind == "baseline",
             )
-            for place, r in enumerate(domain.rows)
+            for r in domain.rows
         ),
         caption=(
             f"Accuracy of a linear classifier on {domain.rows[0].n:,} test images of the target. The transfer loss is "
@@ -136,7 +179,7 @@ def _ratios(domains: Sequence[Domain]) -> Table:
                     Number(value=fmean(ratio(1 - r.across, floor) for r, floor in found)),
                     Number(value=fmean(ratio(1 - r.within, floor) for r, floor in found)),
                 ),
-                baseline=place > 1,
+                baseline=domains[0].rows[place].kind == "baseline",
             )
         )
     return Table(

@@ -56,10 +56,8 @@ def _answer(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
     if own is None:
         return ""
     same = {r["store"]: r["metrics"]["accuracy"] for r in scored if r["evaluation"] == own["evaluation"]}
-    low, high = own["interval"].get("accuracy", (float("nan"),) * 2)
+    interval = own["interval"].get("accuracy")  # of an accuracy over test images; a score over votes has none
+    share = f" of the test images [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else ""
     others = ", ".join(f"{value:.1%} on {store_name(store)}" for store, value in same.items() if store != layer)
     title = registry("evaluations").get(own["evaluation"]).title
-    return (
-        f"{title[:1].upper()}{title[1:]} on {layer}: {same[layer]:.1%} of the test images [{low:.1%}, {high:.1%}]"
-        + (f"; {others}." if others else ".")
-    )
+    return f"{title[:1].upper()}{title[1:]} on {layer}: {same[layer]:.1%}{share}" + (f"; {others}." if others else ".")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from phispace.evaluation.evaluate import evaluate
 from phispace.report.document import Fact, Figure, Finding, Findings, Number
 from phispace.report.figures import lines
@@ -23,6 +25,7 @@ class TrajectoryOptions(StepOptions):
 
     of: str
     guess: str = ""
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="of the evaluations, by their names")
 
 
 class Trajectory(Step[TrajectoryOptions]):
@@ -39,7 +42,9 @@ class Trajectory(Step[TrajectoryOptions]):
         frames = context.result(options.of)["frames"]
         with context.progress.task("Scoring checkpoints", total=len(frames)) as task:
             for frame, store in stores_of_frames(context, options.of):
-                scores = evaluate(as_validation(store), ["knn", "linear", "separation"], seed=context.seed)
+                scores = evaluate(
+                    as_validation(store), ["knn", "linear", "separation"], options=options.options, seed=context.seed
+                )
                 epochs.append(float(frame["epoch"]))
                 for title, (evaluation, metric) in SCORES.items():
                     values[title].append(float(scores[evaluation].metrics[metric]))
