@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from phispace.data import load_images
 from phispace.data.imageset import ImageSet
 from phispace.embeddings import baselines
 from phispace.embeddings.baselines import pca, pixels
+from phispace.embeddings.histograms import histograms
 from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 
@@ -38,6 +40,14 @@ def test_pixels(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.manifest["feature_shape"] == [3, 8, 6]
     assert store.manifest["fingerprint"] == images.fingerprint
     assert store.manifest["name"] == "pixels"
+
+
+def test_known_factors_go_along() -> None:
+    sprites = load_images("sprites", options={"n": 60})
+    for store in (pixels(sprites, ["train"]), pca(pixels(sprites), 3), histograms(sprites)):
+        rows = store.column("image")
+        for k, name in enumerate(sprites.factor_names):
+            np.testing.assert_array_equal(store.column(f"factor_{name}"), sprites.factors[rows, k])
 
 
 def test_pixels_of_some_splits(images: ImageSet) -> None:

@@ -122,6 +122,14 @@ class ImageSet:
             keep &= (self.labels != UNKNOWN) == labelled
         return np.flatnonzero(keep)
 
+    def columns(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        """What a store of these images' vectors keeps beside id, label and split, (n,) each: `image`, the position in
+        the set, and `factor_NAME` of each known factor of variation."""
+        found: dict[str, np.ndarray] = {"image": np.asarray(positions)}
+        if self.factors is not None:
+            found |= {f"factor_{name}": self.factors[positions, k] for k, name in enumerate(self.factor_names)}
+        return found
+
     def take(self, index: np.ndarray | Sequence[int]) -> ImageSet:
         """A set of only these positions (pixels are copied; meant for small subsets)."""
         index = np.asarray(index, np.int64)

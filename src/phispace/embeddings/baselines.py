@@ -32,7 +32,7 @@ def pixels(images: ImageSet, splits: Sequence[str] | None = None, max_side: int 
 
     Returns:
         float32 (N, C * H * W) in the order (C, H, W), which the manifest gives as `feature_shape`; the items carry
-        `image`, the position in the set.
+        `image`, the position in the set, and known factors.
 
     Raises:
         InputError: an unknown split, or no image in these.
@@ -56,7 +56,7 @@ def pixels(images: ImageSet, splits: Sequence[str] | None = None, max_side: int 
         images.labels[chosen],
         images.split[chosen],
         images.classes,
-        columns={"image": chosen},
+        columns=images.columns(chosen),
         name="pixels",
         layer="pixels",
         images=images.name,

@@ -59,7 +59,7 @@ def histograms(images: ImageSet, bins: int | None = None) -> Embeddings:
         images.labels,
         images.split,
         images.classes,
-        columns={"image": np.arange(len(images))},
+        columns=images.columns(np.arange(len(images))),
         name="colour histograms",
         layer="histogram",
         images=images.name,

@@ -220,11 +220,7 @@ def items_table(images: ImageSet, positions: np.ndarray, columns: Mapping[str, n
         "id": pa.array(images.ids[positions], pa.string()),
         "label": pa.array(images.labels[positions], pa.int64()),
         "split": pa.array(images.split[positions], pa.string()),
-        "image": pa.array(positions, pa.int64()),
     }
-    if images.factors is not None:
-        for k, name in enumerate(images.factor_names):
-            table[f"factor_{name}"] = pa.array(images.factors[positions, k])
-    for name, values in (columns or {}).items():
+    for name, values in {**images.columns(positions), **(columns or {})}.items():
         table[name] = pa.array(values)
     return pa.table(table)
