@@ -70,6 +70,17 @@ def test_views_are_reduced_to_a_side_and_an_encoder_that_cannot_is_refused():
         learning.make("simclr", MLP, side=6)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "barlow-twins", "vicreg", "lejepa"])
+def test_the_projector_is_normalised_or_not(name):
+    small = {k: v for k, v in SMALL.items() if k != "learning_rate"} | {"projector_layers": 3}
+    for asked in (True, False):
+        projector = learning.make(name, MLP, projector_norm=asked, **small).projector
+        inner = [m for m in projector.modules() if isinstance(m, torch.nn.BatchNorm1d) and m.num_features == 64]
+        assert len(inner) >= 2 if asked else len(inner) <= 1, "one at most: of the projections themselves"
+    published = {"moco": False, "supcon": False}
+    assert learning.make(name, MLP).config.projector_norm is published.get(name, True)
+
+
 @pytest.mark.parametrize("name", TAUGHT)
 def test_the_teacher_is_moved_by_the_step_before(name, monkeypatch):
     """After a training step and the optimiser's, the next step begins with θ' <- m θ' + (1 - m) θ."""

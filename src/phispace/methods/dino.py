@@ -84,7 +84,7 @@ class DINO(WithTeacher):
     def make_projector(self, width: int) -> nn.Module:
         config = self.config
         layers, hidden, outputs = config.projector_layers, config.projector_hidden, config.projection
-        head = perceptron(width, hidden, outputs, layers=layers, activation=nn.GELU)
+        head = perceptron(width, hidden, outputs, layers=layers, norm=config.projector_norm, activation=nn.GELU)
         for layer in head.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)

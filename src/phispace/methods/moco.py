@@ -37,6 +37,7 @@ class MoCoConfig(WithTeacherConfig):
     temperature: float = Field(0.2, gt=0, description="τ, of the softmax over keys")
     queue: int = Field(4096, ge=0, description="keys of past images; at most half as many as there are images")
     key_groups: int = Field(4, ge=1, description="groups of the shuffled batch with batch statistics of their own")
+    projector_norm: bool = Field(False, description="batch normalisation before the projector's activations")
     symmetric: bool = Field(False, description="both views as queries and as keys, at twice the cost")
 
 
@@ -50,7 +51,6 @@ class MoCo(WithTeacher):
     )
     Config: ClassVar[type[MethodConfig]] = MoCoConfig
 
-    projector_norm = False
     presets: ClassVar = {
         "minutes": minutes(16),
         "paper": {

@@ -28,6 +28,7 @@ class SupConConfig(TwoViewsConfig):
     """Options of supervised contrastive learning."""
 
     temperature: float = Field(0.1, gt=0, description="τ, of the softmax over views")
+    projector_norm: bool = Field(False, description="batch normalisation before the projector's activations")
     unlabelled: Literal["leave-out", "own-class"] = Field(
         "leave-out", description="images of unknown label are not trained on, or are a class of their own each"
     )
@@ -41,7 +42,6 @@ class SupCon(TwoViews):
     reference = "Khosla et al., NeurIPS 2020, equation 2; checked against a direct evaluation of the formula"
     Config: ClassVar[type[MethodConfig]] = SupConConfig
 
-    projector_norm = False
     presets: ClassVar = {
         "minutes": minutes(12),
         "paper": {

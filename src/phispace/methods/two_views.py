@@ -51,6 +51,7 @@ class TwoViewsConfig(MethodConfig):
     projector_hidden: int = Field(512, ge=1, description="values between the projector's layers")
     projector_layers: int = Field(2, ge=1, description="matrices of the projector")
     projection: int = Field(128, ge=1, description="values of a projection")
+    projector_norm: bool = Field(True, description="batch normalisation before the projector's activations")
     side: int | None = Field(
         None, ge=4, description="side in pixels that views are reduced to for training, which costs less; or their own"
     )
@@ -60,12 +61,11 @@ class TwoViews(Method):
     """Base of these methods; a method defines `loss_terms`.
 
     Class attributes, beside those of every method:
-        projector_norm, projector_last: see `phispace.methods.heads.perceptron`.
+        projector_last: see `phispace.methods.heads.perceptron`.
     """
 
     n_views = 2
     default_encoder = "speednet"
-    projector_norm: ClassVar[bool] = True
     projector_last: ClassVar[Last] = "linear"
     Config: ClassVar[type[MethodConfig]] = TwoViewsConfig
 
@@ -86,7 +86,7 @@ class TwoViews(Method):
             config.projector_hidden,
             config.projection,
             layers=config.projector_layers,
-            norm=self.projector_norm,
+            norm=config.projector_norm,
             last=self.projector_last,
         )
 
