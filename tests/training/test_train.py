@@ -226,3 +226,31 @@ def test_a_validation_that_draws_numbers_repeats(
         found.append([row["val_loss"] for row in read_table(run.path / "metrics.csv")])
     assert found[0] == found[1]
     assert len(set(found[0])) == 1, "the same draws in every epoch"
+
+
+class GradientNorm(Callback):
+    """The norm of the gradient that each step of the optimiser is made of."""
+
+    def __init__(self) -> None:
+        self.found: list[float] = []
+
+    def on_before_zero_grad(self, trainer: object, pl_module: torch.nn.Module, optimizer: object) -> None:
+        norms = [p.grad.norm() for p in pl_module.parameters() if p.grad is not None]
+        if norms:
+            self.found.append(float(torch.stack(norms).norm()))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_gradient_is_clipped_in_either_precision(precision: str, optimizer: str, tmp_path: Path) -> None:
+    """AdamW is fused, which Lightning refuses to clip in mixed precision."""
+    norms = []
+    for number, clip in enumerate([None, 0.01]):
+        watch = GradientNorm()
+        settings = [f"method.optimizer={optimizer}", f"training.precision={precision}"]
+        if clip is not None:
+            settings.append(f"training.gradient_clip={clip}")
+        train(small.config(*settings, epochs=1), tmp_path / str(number), images=small.digits(), callbacks=[watch])
+        norms.append(watch.found)
+    assert min(norms[0]) > 0.05
+    assert max(norms[1]) == pytest.approx(0.01, rel=1e-3)

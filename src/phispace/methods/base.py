@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import pytorch_lightning as pl
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 
 from phispace.data.batches import Batch as Batch
@@ -357,6 +359,17 @@ class Method(pl.LightningModule):
         if self.players:
             return [build(self, config, total, self.parameters_of(player)) for player in self.players]
         return build(self, config, total)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """As Lightning does, in bf16 with fused optimisers too: it refuses those in mixed precision, because they undo
+        a scaling of the gradients themselves, and in bf16 there is none."""
+        plugin = self.trainer.precision_plugin
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, GradClipAlgorithmType.NORM)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def cycles(self, total: int) -> tuple[int, ...]:
         """First steps of the cycles that the schedule goes through in the present stage of `total` steps; the first
