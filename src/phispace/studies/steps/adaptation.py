@@ -225,28 +225,33 @@ def _adapted(run: Run, both: ImageSet) -> dict[str, Callable[[ImageSet], Embeddi
 
     Of the target alone (the set that is not `both`) CORAL leaves the features as they are: there is nothing to align.
     """
-    method = load_method(run)
+    trained, renewed = (load_method(run).encoder for _ in range(2))
     unlabelled = both.where("unlabelled")
     parts = np.array_split(unlabelled, -(-len(unlabelled) // _STATISTICS_BATCH))
     take_statistics(
-        method.encoder,
-        method.encoder,
+        renewed,
+        renewed,
         (to_float(torch.from_numpy(np.asarray(both.images[p])).permute(0, 3, 1, 2)) for p in parts),
     )
 
+    made: dict[str, Embeddings] = {}
+
     def as_it_is(images: ImageSet) -> Embeddings:
-        return extract_run(run, images, precision="float32")["features"]
+        """Features alone: the network's own predictions, averaged over moves, would take longer and are not asked."""
+        if images.fingerprint not in made:
+            made[images.fingerprint] = extract(trained, images, precision="float32")["features"]
+        return made[images.fingerprint]
 
     def aligned(images: ImageSet) -> Embeddings:
         return coral(as_it_is(images)) if images is both else as_it_is(images)
 
     def renormalised(images: ImageSet) -> Embeddings:
-        made = extract(method.encoder, images, precision="float32")["features"]
+        found = extract(renewed, images, precision="float32")["features"]
         if images is not both:
-            return made
+            return found
         own = as_it_is(images)
         of_source = np.isin(own.splits, ("train", "val"))
-        vectors = np.where(of_source[:, None], own.vectors, made.vectors)
+        vectors = np.where(of_source[:, None], own.vectors, found.vectors)
         return Embeddings(vectors, own.items, inherited(own.manifest) | {"name": "batch-norm", "layer": "features"})
 
     return {
