@@ -71,16 +71,7 @@ def sections(source: str, domains: Sequence[Domain], method: str) -> tuple[list[
     parts.append(_ratios(domains))
     findings = [_finding(source, d) for d in domains] + [_of_network(source, d) for d in domains if d.network]
     parts.append(Findings(findings=tuple(findings)))
-    told = "; ".join(
-        f"{d.key}: {d.rows[0].across:.1%} after learning on both domains, {d.rows[1].across:.1%} after learning on "
-        f"{source} alone, {d.rows[-1].across:.1%} on raw pixels{_network_told(d)}"
-        for d in domains
-    )
-    answer = f"A classifier of {source}'s labels names so many test images of the other domain right: {told}."
-    headline = [
-        Fact(name=f"{d.key}, learnt on both", value=_share(d.rows[0]), note=f"{d.rows[0].n:,} test images")
-        for d in domains
-    ]
+    answer, headline = _told(source, domains, method)
     numbers = {
         "domains": {
             d.key: {
@@ -96,12 +87,29 @@ def sections(source: str, domains: Sequence[Domain], method: str) -> tuple[list[
     return parts, answer, headline, numbers
 
 
-def _network_told(domain: Domain) -> str:
-    if not domain.network:
-        return ""
-    plain, *adapted = domain.network
-    best = max(adapted, key=lambda r: r.across)
-    return f"; {plain.across:.1%} by a network of the labels, {best.across:.1%} with {_adaptation(best)}"
+def _told(source: str, domains: Sequence[Domain], method: str) -> tuple[str, list[Fact]]:
+    """The answer and the headline: means over the targets."""
+    shown = {"learnt on both": [d.rows[0] for d in domains]}
+    if all(d.network for d in domains):
+        names = ["network of the labels", *(_adaptation(r) for r in domains[0].network[1:])]
+        shown |= {name: [d.network[place] for d in domains] for place, name in enumerate(names)}
+    means = {name: fmean(r.across for r in rows) for name, rows in shown.items()}
+    alone, raw = (fmean(d.rows[place].across for d in domains) for place in (1, -1))
+    where = f"the target {domains[0].key}" if len(domains) == 1 else f"{len(domains)} targets, on average"
+    answer = (
+        f"Of the test images of {where}, a classifier of {source}'s labels names {means.pop('learnt on both'):.1%} "
+        f"right on a {method} of both domains, {alone:.1%} on one of {source} alone and {raw:.1%} on raw pixels"
+    )
+    if means:
+        plain, *adapted = means.items()
+        changed = " and ".join(f"{value:.1%} with {name}" for name, value in adapted)
+        answer += f"; {plain[1]:.1%} on the features of a {plain[0]} as it is, {changed}"
+    note = "" if len(domains) == 1 else f"mean over {', '.join(d.key for d in domains)}"
+    facts = [
+        Fact(name=name, value=Number(value=fmean(r.across for r in rows), form="share"), note=note)
+        for name, rows in shown.items()
+    ]
+    return f"{answer}.", facts
 
 
 def _adaptation(row: Representation) -> str:
