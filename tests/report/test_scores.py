@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from example import score
 
+from phispace.registry import registry
 from phispace.report.document import Number, Table
 from phispace.report.scores import (
     all_metrics,
+    best_facts,
     evaluation_title,
     form_of,
     is_baseline,
@@ -107,3 +109,23 @@ def test_headline_numbers_name_their_rivals() -> None:
     assert facts[0].value.value == 0.9
     assert "raw pixels 40.0" in facts[0].note
     assert "untrained 50.0" in facts[0].note
+
+
+def test_of_several_the_best_is_the_headline_and_the_best_baseline_stands_beside() -> None:
+    accuracy = {"a": 0.6, "b": 0.9, "PCA 3 components": 0.7, "untrained a": 0.5, "pixels": 0.4, "majority": 0.95}
+    rows = [score("linear", s, {"accuracy": v}) for s, v in accuracy.items()]
+    rows += [score("clusters", s, {}) for s in ("a", "b")]
+    (fact,) = best_facts(rows, ["a", "b"])
+    assert isinstance(fact.value, Number)
+    assert fact.value.value == 0.9
+    said = "b, the best of 2 (down to 60.0 %, a); best baseline: PCA of the pixels, 3 components, 70.0 %"
+    assert fact.note.replace("\u202f", " ").replace("\xa0", " ") == said
+
+
+def test_where_less_is_better_the_least_is_the_best() -> None:
+    primary = registry("evaluations").get("drift").primary
+    rows = [score("drift", s, {primary: v}) for s, v in (("a", 0.3), ("b", 0.1), ("pca", 0.2))]
+    rows += [score("health", s, {"effective_rank": 3.0}) for s in ("a", "b")]  # a rank has no best
+    (fact,) = best_facts(rows, ["a", "b"])
+    assert fact.note.startswith("b, the best of 2")
+    assert "0.2" in fact.note.partition("best baseline")[2]

@@ -262,6 +262,36 @@ def primary_facts(entries: Sequence[Entry], store: str) -> list[Fact]:
     return facts
 
 
+def best_facts(entries: Sequence[Entry], stores: Sequence[str]) -> list[Fact]:
+    """The headline of several stores side by side: of each evaluation that has a best the best of them, what the others
+    reach, and the best of the baselines."""
+    facts = []
+    for evaluation in dict.fromkeys(str(e["evaluation"]) for e in entries):
+        scored = [(e, primary_of(e)) for e in entries if e["evaluation"] == evaluation]
+        found = [(e, m, number_of(e, m, caveats=False)) for e, m in scored if m is not None]
+        found = [f for f in found if f[2].value is not None]
+        mine = [f for f in found if f[0]["store"] in stores]
+        if not mine:
+            continue
+        higher = is_higher_better(evaluation, mine[0][1])
+        if higher is None:
+            continue  # there is no best
+        sign = 1 if higher else -1
+        ordered = sorted(mine, key=lambda f: sign * (f[2].value or 0.0))
+        (best, metric, number), (worst, _, lowest) = ordered[-1], ordered[0]
+        note = f"{best['store']}, the best of {len(mine)}" if len(mine) > 1 else str(best["store"])
+        if len(mine) > 1:
+            note += f" (down to {_short(lowest)}, {worst['store']})"
+        others = [f for f in found if f[0]["store"] not in stores and f[0]["store"] != "majority"]
+        if others:
+            rival, _, reached = max(others, key=lambda f: sign * (f[2].value or 0.0))
+            note += f"; best baseline: {store_name(str(rival['store']))}, {_short(reached)}"
+        title = evaluation_title(evaluation)
+        name = title if number.form == "share" else f"{title}, {metric_name(metric)}"
+        facts.append(Fact(name=name, value=number, note=note))
+    return facts
+
+
 def _short(number: Number) -> str:
     from phispace.report.numerals import sentence
 

@@ -57,7 +57,7 @@ class Reconstructions(Step[ReconstructionsOptions]):
                 components = row["n"].get("components")
                 rows.append({**row, "store": f"PCA {components} components" if components else row["store"]})
         rows = list({row["store"]: row for row in rows}.values())
-        best = min(rows[: len(made.rows)], key=lambda row: row["metrics"]["mse"])
+        best = min((row for row in rows if row["store"] in made.rows), key=lambda row: row["metrics"]["mse"])
         error = sentence(number_of(best, "mse", caveats=False), uncertainty=False)
         sections: list[Part] = [
             Figure(

@@ -10,7 +10,8 @@ from pydantic import Field
 from phispace.evaluation.evaluate import score_table
 from phispace.registry import registry
 from phispace.report.document import Fact, Number
-from phispace.report.scores import primary_facts, score_section, store_name
+from phispace.report.numerals import sentence
+from phispace.report.scores import best_facts, primary_facts, score_section, store_name
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.embed import stores_of
@@ -42,11 +43,20 @@ class Evaluate(Step[EvaluateOptions]):
         if not made.get("several"):  # the scores of several runs belong to the study
             run_of(context, made["run"]).add_scores(rows)
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
-        facts = primary_facts(rows, made["layers"][0])
+        learnt = [str(layer) for layer in made["layers"]]
+        side_by_side = len(learnt) > 1
+        facts = best_facts(rows, learnt) if side_by_side else primary_facts(rows, learnt[0])
+        answer = _best_answer(facts) if side_by_side else _answer(rows, learnt[0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
-        return Outcome(
-            {"rows": rows, "layers": made["layers"]}, list(sections), _answer(rows, made["layers"][0]), headline
-        )
+        return Outcome({"rows": rows, "layers": made["layers"]}, list(sections), answer, headline)
+
+
+def _best_answer(facts: Sequence[Fact]) -> str:
+    """A sentence on several representations: the first accuracy among the headline's numbers."""
+    for fact in facts:
+        if isinstance(fact.value, Number) and fact.value.form == "share":
+            return f"{fact.name[:1].upper()}{fact.name[1:]}: {sentence(fact.value)} on {fact.note}."
+    return ""
 
 
 def _answer(rows: Sequence[Mapping[str, Any]], layer: str) -> str:
