@@ -183,7 +183,7 @@ def test_on_digits_it_names_maps_and_its_second_block_gains():
     unseen = learning.batch_of(learning.digits()[0][learning.TRAIN :])
     for seed in (0, 1):
         method = learning.make(
-            "transformations", {"name": "nin", "width": 24}, seed=seed, epochs=16, learning_rate=3e-3
+            "transformations", {"name": "nin", "width": 24}, seed=seed, epochs=24, learning_rate=3e-3
         )
         before = learning.neighbours(method, "block2")
         learning.learn(method)

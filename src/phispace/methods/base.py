@@ -13,8 +13,6 @@ from typing import Any, ClassVar, Literal, Self, get_args
 import pytorch_lightning as pl
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pytorch_lightning.plugins.precision import MixedPrecision, Precision
-from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 
 from phispace.data.batches import Batch as Batch
@@ -39,11 +37,9 @@ class CommonConfig(BaseModel):
     @classmethod
     def _named_none(cls, values: Any) -> Any:
         """`views=none` arrives as no value; of an option that is a name, or has a choice "none", that is the name."""
-        if not isinstance(values, Mapping):
-            return values
-        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
-        meant = {name for name, kind in kinds.items() if kind is str or "none" in get_args(kind)}
-        return {name: "none" if value is None and name in meant else value for name, value in values.items()}
+        named = {k for k, f in cls.model_fields.items() if f.annotation is str or "none" in get_args(f.annotation)}
+        given = values if isinstance(values, Mapping) else {}
+        return {**given, **{k: "none" for k in named if given.get(k, "") is None}} if given else values
 
 
 class PassConfig(CommonConfig):
@@ -360,16 +356,11 @@ class Method(pl.LightningModule):
             return [build(self, config, total, self.parameters_of(player)) for player in self.players]
         return build(self, config, total)
 
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """As Lightning does, in bf16 with fused optimisers too: it refuses those in mixed precision, because they undo
-        a scaling of the gradients themselves, and in bf16 there is none."""
-        plugin = self.trainer.precision_plugin
-        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
-            Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, GradClipAlgorithmType.NORM)
-        else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+    def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, *_: Any, **__: Any) -> None:
+        """By the norm; see `phispace.methods.optimizers.clip`."""
+        from phispace.methods.optimizers import clip  # it knows methods
+
+        clip(self.trainer.precision_plugin, optimizer, gradient_clip_val)
 
     def cycles(self, total: int) -> tuple[int, ...]:
         """First steps of the cycles that the schedule goes through in the present stage of `total` steps; the first

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from timm.optim.lars import Lars
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -35,6 +36,18 @@ from phispace.methods.muon import Muon
 
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "muon", "muon-sgd", "lars")
 SCHEDULES = get_args(Schedule)
+
+
+def clip(plugin: Precision, optimizer: Any, largest: float | None) -> None:
+    """Scale the gradient that this optimiser is about to use down to a norm of at most `largest`; None leaves it.
+
+    Lightning refuses fused optimisers in mixed precision, because they undo a scaling of the gradients themselves; in
+    bf16 there is none, so there it is done as in float32.
+    """
+    if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+        Precision.clip_gradients(plugin, optimizer, largest or 0.0)
+    else:
+        plugin.clip_gradients(optimizer, largest or 0.0)
 
 
 def build(
