@@ -16,6 +16,7 @@ from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.maps.base import Map
 from phispace.maps.multiples import draw_multiples
+from phispace.report.document import Report, Table
 from phispace.search.compared import Line, draw_compared
 from phispace.search.index import Index
 from phispace.studies.runner import run_study
@@ -138,6 +139,11 @@ def test_the_study_drift_on_digits(tmp_path: Path) -> None:
     for change in ("nothing", "mix", "look_gaussian-noise"):
         assert (out / "figures" / f"streams-{change}.png").stat().st_size > 3000
     assert any("False alarms" in answer for answer in answers)
+    tables = [s for s in Report.open(out / "report.json").sections if isinstance(s, Table)]
+    assert [t.title.rsplit("? ")[-1] for t in tables] == ["MMD", "KS by component", "Classifier of two samples"]
+    delays = [r["metrics"]["delay_mix_ks"] for r in rows]
+    assert [row.cells[3].value for row in tables[1].rows] == delays
+    assert tables[1].columns[3].title == "delay, mix"
 
 
 @pytest.mark.slow

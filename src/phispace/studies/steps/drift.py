@@ -14,6 +14,7 @@ from phispace.embeddings.variants import variant_stores
 from phispace.evaluation.evaluate import score_table, wanted_variants
 from phispace.report.document import Column, Figure, Number, Part, Row, Table
 from phispace.report.figures import lines
+from phispace.report.scores import store_name
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.train import images_of, run_of
@@ -52,7 +53,7 @@ class DriftStep(Step[DriftOptions]):
         )
         rows = [row for row in rows if row["store"] in stores]
         learnt = set(options.runs)
-        sections = [*self._figures(context, name, rows, learnt, options.drawn), _table(rows, learnt)]
+        sections = [*self._figures(context, name, rows, learnt, options.drawn), *_tables(rows, learnt)]
         return Outcome({"rows": rows, "layers": list(options.runs)}, sections, _words(rows, learnt, options.drawn))
 
     def _of_run(
@@ -124,30 +125,50 @@ class DriftStep(Step[DriftOptions]):
 _NAMES = {"nothing": "When nothing changes", "mix": "When the mix of classes changes"}
 
 
-def _table(rows: Sequence[Mapping[str, Any]], learnt: set[str]) -> Table:
-    metrics = [m for m in rows[0]["metrics"] if m.startswith(("false_alarms", "delay_", "run_length"))]
-    return Table(
-        title="How often is the alarm false, and how late is it?",
-        label_title="Representation",
-        columns=tuple(
-            Column(
-                title=m.replace("_", " "),
-                form="share" if m.startswith("false") else "number",
-                higher_is_better=None if m.startswith("run") else False,
+def _tables(rows: Sequence[Mapping[str, Any]], learnt: set[str]) -> list[Table]:
+    """One table a detector: false alarms, the run length without change, delays by change."""
+    metrics = list(rows[0]["metrics"])
+    tests = [m.removeprefix("false_alarms_") for m in metrics if m.startswith("false_alarms_")]
+    tables = []
+    for number, test in enumerate(tests):
+        shown = {m: m.removesuffix(f"_{test}").replace("_", " ") for m in metrics if m.endswith(f"_{test}")}
+        shown = {
+            m: title.replace("delay look", "delay,").replace("delay mix", "delay, mix") for m, title in shown.items()
+        }
+        if not number and "delay_mean" in metrics:
+            shown["delay_mean"] = "mean delay, all detectors"
+        tables.append(
+            Table(
+                title=f"How often is the alarm false, and how late is it? {_DETECTORS.get(test, test)}",
+                label_title="Representation",
+                columns=tuple(
+                    Column(
+                        title=title,
+                        form="share" if m.startswith("false") else "number",
+                        higher_is_better=None if m.startswith("run") else False,
+                    )
+                    for m, title in shown.items()
+                ),
+                rows=tuple(
+                    Row(
+                        label=store_name(str(row["store"])),
+                        baseline=row["store"] not in learnt,
+                        cells=tuple(
+                            Number(value=row["metrics"].get(m), reason="Not measured on this store.") for m in shown
+                        ),
+                    )
+                    for row in rows
+                ),
+                caption=""
+                if number
+                else " ".join(rows[0]["caveats"][-1:])
+                + " Delays are in windows from the beginning of the change; no alarm counts as the length plus one.",
             )
-            for m in metrics
-        ),
-        rows=tuple(
-            Row(
-                label=row["store"],
-                baseline=row["store"] not in learnt,
-                cells=tuple(Number(value=row["metrics"].get(m), reason="Not measured on this store.") for m in metrics),
-            )
-            for row in rows
-        ),
-        caption=" ".join(rows[0]["caveats"][-1:])
-        + " Delays are in windows from the beginning of the change; no alarm counts as the length plus one.",
-    )
+        )
+    return tables
+
+
+_DETECTORS = {"mmd": "MMD", "ks": "KS by component", "classifier": "Classifier of two samples"}
 
 
 def _words(rows: Sequence[Mapping[str, Any]], learnt: set[str], test: str) -> str:
