@@ -179,3 +179,11 @@ def test_feature_maps_of_several_layers(tmp_path: Path) -> None:
     assert feature_maps(images, maps, ["cat", "dog"], tmp_path / "a.png", title="maps").is_file()
     with pytest.raises(InputError, match="wrong"):
         feature_maps(images, np.ones((3, 4, 8, 8)), [], tmp_path / "b.png")
+
+
+def test_places_in_a_row_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = drawn(monkeypatch)
+    lines([0, 1, 2], {"one": [1.0, 2.0, 3.0]}, tmp_path / "a.png", names=["100", "1,000", "all"])
+    axes = figures[0].axes[0]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["100", "1,000", "all"]
+    assert list(axes.get_xticks()) == [0, 1, 2]

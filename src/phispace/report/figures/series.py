@@ -33,6 +33,7 @@ def lines(
     mark: float | None = None,
     mark_label: str = "",
     bands: Mapping[str, Pair] | None = None,
+    names: Sequence[str] = (),
     size: tuple[float, float] = HALF,
 ) -> Path:
     """Draw lines and write them to `path` (.png).
@@ -44,6 +45,7 @@ def lines(
         quiet: names of series that are context and are drawn in grey.
         mark: position of a vertical line, for example the chosen epoch.
         bands: name -> (low, high) at `x`, drawn as a shade around that series.
+        names: of the positions, where these are only places in a row.
 
     Returns:
         `path`.
@@ -89,7 +91,10 @@ def lines(
         axes.set_ylabel(label(ylabel, 60))
         if form == "share":
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-        _whole_ticks(axes)
+        if names:
+            axes.set_xticks(list(x), [label(name) for name in names])
+        else:
+            _whole_ticks(axes)
         if mark is not None:
             axes.axvline(mark, color=theme.soft, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
             # Names of the lines stand at the right; there the mark's name goes to the left of it.

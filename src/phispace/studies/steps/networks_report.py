@@ -108,7 +108,7 @@ def _curves(context: Context, name: str, errors: Errors) -> Figure:
     path = context.place("figures", f"{name}-errors.png")
     lines(
         places, means, path, title="Test error by number of labels", form="share", bands=bands,
-        xlabel="labelled images: " + ", ".join(_count(n) for n in labels),
+        xlabel="labelled images", names=[_count(n) for n in labels],
     )  # fmt: skip
     return Figure(
         path=path.relative_to(context.out).as_posix(),

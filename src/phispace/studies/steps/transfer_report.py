@@ -126,7 +126,8 @@ def _curves(context: Context, name: str, ways: Sequence[Way], labels: Sequence[i
         form="share",
         bands={way.label: ([float(way.right[n].mean(1).min()) for n in labels],
                            [float(way.right[n].mean(1).max()) for n in labels]) for way in ways},
-        xlabel="labelled images: " + ", ".join(words(n, images) for n in labels),
+        xlabel="labelled images",
+        names=[words(n, images) for n in labels],
     )  # fmt: skip
     return Figure(
         path=path.relative_to(context.out).as_posix(),
