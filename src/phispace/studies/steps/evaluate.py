@@ -52,9 +52,9 @@ class Evaluate(Step[EvaluateOptions]):
 
 
 def _best_answer(facts: Sequence[Fact]) -> str:
-    """A sentence on several representations: the first accuracy among the headline's numbers."""
+    """A sentence on several representations: the headline's first number, that of the first evaluation."""
     for fact in facts:
-        if isinstance(fact.value, Number) and fact.value.form == "share":
+        if isinstance(fact.value, Number):
             return f"{fact.name[:1].upper()}{fact.name[1:]}: {sentence(fact.value)} on {fact.note}."
     return ""
 
