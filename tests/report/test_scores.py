@@ -122,6 +122,17 @@ def test_of_several_the_best_is_the_headline_and_the_best_baseline_stands_beside
     assert fact.note.replace("\u202f", " ").replace("\xa0", " ") == said
 
 
+def test_a_headline_can_name_another_metric_than_the_first() -> None:
+    rows = [score("few-labels", s, {"linear_20": v, "linear_1": 1 - v}) for s, v in (("a", 0.6), ("b", 0.9))]
+    (fact,) = best_facts(rows, ["a", "b"])
+    (named,) = best_facts(rows, ["a", "b"], {"few-labels": "linear_1"})
+    assert isinstance(fact.value, Number)
+    assert isinstance(named.value, Number)
+    assert fact.value.value == 0.9
+    assert named.value.value == 0.4
+    assert named.note.startswith("a, the best of 2")
+
+
 def test_where_less_is_better_the_least_is_the_best() -> None:
     primary = registry("evaluations").get("drift").primary
     rows = [score("drift", s, {primary: v}) for s, v in (("a", 0.3), ("b", 0.1), ("pca", 0.2))]

@@ -8,6 +8,7 @@ Children are forked, so that a kill costs no new start of Python. Prints a JSON 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -58,19 +59,21 @@ def work(out: Path, settings: tuple[str, ...]) -> None:
         os._exit(code)
 
 
-def child(out: Path, settings: tuple[str, ...], delay: float | None) -> bool:
-    """Run a child, kill it after `delay` seconds; return whether it was killed before it was done."""
+def child(out: Path, settings: tuple[str, ...], delay: float | None, after: int = 0) -> bool:
+    """Run a child and kill it `delay` seconds after its checkpoint of step `after`; return whether it was at work."""
     pid = os.fork()
     if pid == 0:
         work(out, settings)
     if delay is None:
         _, status = os.waitpid(pid, 0)
     else:
-        until = time.monotonic() + delay
+        until = math.inf
         while True:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 break
+            if until == math.inf and step_of(out) >= after:
+                until = time.monotonic() + delay
             if time.monotonic() >= until:
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
@@ -84,8 +87,10 @@ def child(out: Path, settings: tuple[str, ...], delay: float | None) -> bool:
 
 
 def step_of(out: Path) -> int:
-    record = out / "checkpoints" / "last" / "checkpoint.json"
-    return json.loads(record.read_text())["step"] if record.exists() else 0
+    try:
+        return json.loads((out / "checkpoints" / "last" / "checkpoint.json").read_text())["step"]
+    except FileNotFoundError:
+        return 0
 
 
 def main(folder: Path, wanted: int, seed: int, settings: tuple[str, ...]) -> None:
@@ -98,7 +103,12 @@ def main(folder: Path, wanted: int, seed: int, settings: tuple[str, ...]) -> Non
     kills, rounds, steps, wrong = 0, 0, [], []
     while kills < wanted:
         out = folder / f"killed-{rounds}"
-        while kills < wanted and child(out, settings, draw.uniform(0.02, 0.6) * seconds):
+        # In turns at any moment, of the start too, and soon after one of the next checkpoints, however slow the start.
+        while kills < wanted and (
+            child(out, settings, draw.uniform(0.02, 0.6) * seconds)
+            if kills % 2 == 0
+            else child(out, settings, draw.uniform(0, 0.02) * seconds, step_of(out) + draw.randint(1, 12))
+        ):
             kills += 1
             steps.append(step_of(out))
         child(out, settings, None)

@@ -262,12 +262,17 @@ def primary_facts(entries: Sequence[Entry], store: str) -> list[Fact]:
     return facts
 
 
-def best_facts(entries: Sequence[Entry], stores: Sequence[str]) -> list[Fact]:
+def best_facts(entries: Sequence[Entry], stores: Sequence[str], first: Mapping[str, str] | None = None) -> list[Fact]:
     """The headline of several stores side by side: of each evaluation that has a best the best of them, what the others
-    reach, and the best of the baselines."""
+    reach, and the best of the baselines.
+
+    Args:
+        first: evaluation -> the metric to name, where that is not its primary one.
+    """
+    first = first or {}
     facts = []
     for evaluation in dict.fromkeys(str(e["evaluation"]) for e in entries):
-        scored = [(e, primary_of(e)) for e in entries if e["evaluation"] == evaluation]
+        scored = [(e, first.get(evaluation) or primary_of(e)) for e in entries if e["evaluation"] == evaluation]
         found = [(e, m, number_of(e, m, caveats=False)) for e, m in scored if m is not None]
         found = [f for f in found if f[2].value is not None]
         mine = [f for f in found if f[0]["store"] in stores]

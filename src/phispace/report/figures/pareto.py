@@ -121,20 +121,24 @@ def _name(
         lines = [label(head, 44), *([label(f"({rest}", 44)] if rest else [])]
         (x, y), line = places[i], _SIZE * 1.25 * scale
         width, height = max(map(len, lines)) * _SIZE * 0.56 * scale, len(lines) * line
-        left = inverse.transform((x, y))[0] > 0.55
-        for shift in (0.6, -0.6, 1.2, -1.2, 1.8, -1.8, 2.4, -2.4, 3.0, -3.0, 0.0):
+        rightward = inverse.transform((x, y))[0] <= 0.55
+        shifts = (0.6, -0.6, 1.2, -1.2, 1.8, -1.8, 2.4, -2.4, 3.0, -3.0)
+        for shift, left in [(s, side) for s in shifts for side in (not rightward, rightward)] + [(0.0, not rightward)]:
             start = x - 9 * scale - width if left else x + 9 * scale
             middle = y + shift * 2 * line
             box = (start, middle - height / 2, start + width, middle + height / 2)
-            if not any(_overlap(box, other) for j, other in enumerate(taken) if j != i):
+            inside = inverse.transform((start, y))[0] >= 0 and inverse.transform((start + width, y))[0] <= 1
+            if (inside or left != rightward) and not any(_overlap(box, o) for j, o in enumerate(taken) if j != i):
                 break
         taken.append(box)
+        line_to = {"arrowstyle": "-", "color": theme.soft, "linewidth": 0.6, "shrinkB": 4} if abs(shift) > 1.2 else None
         axes.annotate(
             "\n".join(lines), (points[i].cost, points[i].value * factor),
             xytext=(-9 if left else 9, shift * 2 * line / scale), textcoords="offset points",
             ha="right" if left else "left", va="center", fontsize=_SIZE, linespacing=1.15,
             color=theme.ink if points[i] in best else theme.soft, annotation_clip=False, zorder=4,
             path_effects=[withStroke(linewidth=2.5, foreground=theme.page)],
+            arrowprops=line_to,
         )  # fmt: skip
 
 

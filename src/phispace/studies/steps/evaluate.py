@@ -24,6 +24,9 @@ class EvaluateOptions(StepOptions):
     of: str
     evaluations: tuple[str, ...] = ("knn", "linear", "health")
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="evaluation -> its options")
+    headline: dict[str, str] = Field(
+        default_factory=dict, description="of several runs: evaluation -> the metric to name, if not its first one"
+    )
     title: str = "How good is it?"
 
 
@@ -45,7 +48,7 @@ class Evaluate(Step[EvaluateOptions]):
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
         learnt = [str(layer) for layer in made["layers"]]
         side_by_side = len(learnt) > 1
-        facts = best_facts(rows, learnt) if side_by_side else primary_facts(rows, learnt[0])
+        facts = best_facts(rows, learnt, options.headline) if side_by_side else primary_facts(rows, learnt[0])
         answer = _best_answer(facts) if side_by_side else _answer(rows, learnt[0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
         return Outcome({"rows": rows, "layers": made["layers"]}, list(sections), answer, headline)
