@@ -177,6 +177,7 @@ def _write_program(program: nn.Module, example: Tensor, path: Path) -> None:
 
 
 def _record(encoder: Encoder, origin: Origin, layer: str, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    named = tuple(dict.fromkeys((*encoder.layers, layer)))  # the layer may be a reading, or a module inside
     stages = encoder.stages.values() if len(encoder.stages) else ()
     normalise = next((stage for stage in stages if isinstance(stage, Normalise)), None)
     return {
@@ -193,7 +194,7 @@ def _record(encoder: Encoder, origin: Origin, layer: str, tensors: Mapping[str, 
         if normalise is None
         else {"mean": normalise.mean.flatten().tolist(), "std": normalise.std.flatten().tolist()},
         "layer": layer,
-        "layers": {name: list(shape) for name, shape in encoder.shapes().items()},
+        "layers": {name: list(shape) for name, shape in encoder.shapes_of(named).items()},
         "classes": list(origin.classes),
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "tensors": {name: [str(t.dtype).removeprefix("torch."), list(t.shape)] for name, t in tensors.items()},

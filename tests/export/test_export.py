@@ -137,6 +137,15 @@ def test_another_layer_and_fewer_formats(run: Run, tmp_path: Path) -> None:
     assert "onnx" not in (tmp_path / "e" / "README.md").read_text().lower()
 
 
+def test_a_reading_of_a_layer(run: Run, tmp_path: Path) -> None:
+    """ONNX and PyTorch's program take the plain image and do the rest themselves."""
+    export_run(run, tmp_path / "e", formats=("pt2", "onnx"), layer="block2+mirror+12px")
+    with torch.no_grad():
+        maps = load_method(run).encoder(batch(3), "block2+mirror+12px").numpy()
+    program = torch.export.load(tmp_path / "e" / "encoder.pt2").module()
+    np.testing.assert_allclose(program(batch(3)).detach().numpy(), maps, atol=1e-5)
+
+
 def test_an_earlier_export_is_replaced_anything_else_is_not(run: Run, tmp_path: Path) -> None:
     export_run(run, tmp_path / "e", formats=("safetensors",), checkpoint="epoch=000")
     export_run(run, tmp_path / "e", formats=("safetensors",))

@@ -205,7 +205,7 @@ class Overflowing(Encoder):
     def layers(self) -> tuple[str, ...]:
         return ("features",)
 
-    def taps(self, x, layers):
+    def _taps(self, x, layers):
         return {"features": x.flatten(1)[:, -8:] * self.factor}
 
 

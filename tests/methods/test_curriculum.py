@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phispace.encoders.build import build_encoder
+from phispace.encoders.readings import at_side
 from phispace.errors import InputError
 from phispace.methods.base import Batch, Task
-from phispace.methods.curriculum import at_side, mirror_every_other_epoch, side_at
+from phispace.methods.curriculum import mirror_every_other_epoch, side_at
 from phispace.methods.supervised import Supervised
 
 

@@ -189,7 +189,7 @@ class Branches(Encoder):
         self.stages["normalise"] = Normalise(1)
         self.stages["features"] = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
 
-    def taps(self, x, layers):
+    def _taps(self, x, layers):
         x = self.stages["normalise"](x)
         return {"features": self.stages["features"](x) + x.flatten(1)[:, :4]}
 

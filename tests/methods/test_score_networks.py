@@ -149,8 +149,8 @@ def test_an_encoder_that_is_no_plain_sequence_is_refused():
     encoder = build_encoder("dim", 1, 16, widths=(4,), dense=12, code=CODE)
 
     class Winding(type(encoder)):
-        def taps(self, x, layers):
-            return super().taps(x, layers)
+        def _taps(self, x, layers):
+            return super()._taps(x, layers)
 
     encoder.__class__ = Winding
     with pytest.raises(InputError, match=r"Winding is not a plain sequence.*method\.score"):

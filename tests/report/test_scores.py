@@ -131,6 +131,12 @@ def test_a_headline_can_name_another_metric_than_the_first() -> None:
     assert fact.value.value == 0.9
     assert named.value.value == 0.4
     assert named.note.startswith("a, the best of 2")
+    for name, value in (("linear_1", 0.4), ("linear_20", 0.6)):
+        (one,) = primary_facts(rows, "a", {"few-labels": name})
+        assert isinstance(one.value, Number)
+        assert one.value.value == value
+    assert primary_facts(rows, "a", {"few-labels": "unknown"}) == primary_facts(rows, "a")
+    assert best_facts(rows, ["a", "b"], {"few-labels": "unknown"}) == [fact]
 
 
 def test_where_less_is_better_the_least_is_the_best() -> None:

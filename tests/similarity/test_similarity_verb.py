@@ -102,6 +102,16 @@ def test_a_file_of_some_of_the_images(folder: Path, tmp_path: Path) -> None:
     assert f"All have 50 of the {whole} test images of a; these are compared." in made.found.caveats
 
 
+def test_readings_of_a_layer(folder: Path) -> None:
+    code, _, error = call(
+        "similarity", str(folder / "b"), *["--layer", "features", "--layer", "features+mirror", "--quiet"]
+    )
+    assert code == 0, error
+    numbers = json.loads((folder / "b" / "similarity" / "similarity.json").read_text())
+    assert [one["label"] for one in numbers["representations"]] == ["features", "features+mirror"]
+    assert 0.5 < numbers["measures"]["cka"][0][1] < 0.999
+
+
 def test_wide_layers_are_turned_and_not_changed(folder: Path, tmp_path: Path) -> None:
     """Fewer items than dimensions: the same numbers as from the whole vectors."""
     from phispace.evaluation.similarity import similarities
@@ -122,6 +132,7 @@ def test_wide_layers_are_turned_and_not_changed(folder: Path, tmp_path: Path) ->
     ("arguments", "words"),
     [
         (["a"], "Two representations or more are compared; got 1"),
+        (["a", "b", "--layer", "nix+mirror"], "No run has a layer 'nix+mirror'; there are: "),
         (["a", "b", "--layer", "nix"], "No run has a layer 'nix'; there are: "),
         (["a", "b", "--split", "spring"], "a has no items of split 'spring'; it has test, train, val"),
         (["a", "a"], "Two of the sources are named"),

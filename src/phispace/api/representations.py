@@ -72,7 +72,7 @@ def gather(
 
     Args:
         sources: runs, stores, or files of embeddings.
-        layers: each is taken of the runs that have it; `all` = all layers of each run.
+        layers: each, or its reading (`features+mirror`), is taken of the runs that have it; `all` = all layers of each.
         checkpoints: names, `best`, `last`, or `all` = one each epoch, of more than 40 evenly thinned.
         split: of the first run (without runs, of the first store); auto = test, else val, else train, else unlabelled.
         items: at most so many images, drawn at random of those in common.
@@ -125,19 +125,21 @@ def _kept(store: Embeddings, shown: str) -> Embeddings:
 
 
 def _planned(run: Run, layers: Sequence[str], checkpoints: Sequence[str]) -> _Plan:
+    from phispace.encoders.readings import reading
     from phispace.training.restore import load_method
 
     places, thinned = _places(run, checkpoints)
     first = next(iter(places.values()))[0]
-    has = load_method(run, first.name).encoder.layers
-    wanted = dict.fromkeys(name for layer in layers for name in (has if layer == ALL else (layer,)))
+    encoder = load_method(run, first.name).encoder
+    has = (*encoder.layers, *(name for name in layers if "+" in name and reading(name).layer in encoder.layers))
+    wanted = dict.fromkeys(name for layer in layers for name in (encoder.layers if layer == ALL else (layer,)))
     return _Plan(run, has, tuple(name for name in wanted if name in has), places, thinned)
 
 
 def _check_layers(plans: Sequence[_Plan], layers: Sequence[str]) -> None:
     for layer in layers:
         if plans and layer != ALL and not any(layer in plan.has for plan in plans):
-            there = dict.fromkeys(name for plan in plans for name in plan.has)
+            there = dict.fromkeys(name for plan in plans for name in plan.has if "+" not in name)
             raise InputError(f"No run has a layer {layer!r}; there are: {', '.join(there)}.")
     for plan in plans:
         if not plan.layers:

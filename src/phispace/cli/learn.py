@@ -147,7 +147,9 @@ def train(
 def embed(
     run: RunPath,
     images: OptionalImages = None,
-    layer: Annotated[list[str] | None, typer.Option("--layer", "-l", help="A layer by name (repeatable).")] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option("--layer", "-l", help="A layer, or its reading as features+mirror (repeatable).")
+    ] = None,
     checkpoint: Checkpoint = "best",
     parquet: Annotated[
         Path | None, typer.Option("--parquet", help="Also write one Parquet file for other tools.")

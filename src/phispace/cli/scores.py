@@ -35,7 +35,9 @@ def evaluate(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="An evaluation's option, for example knn.k=5 (repeatable).")
     ] = None,
-    layer: Annotated[str, typer.Option("--layer", "-l", help="For a run: the layer.")] = "features",
+    layer: Annotated[
+        str, typer.Option("--layer", "-l", help="For a run: the layer, or its reading as features+40px+mirror.")
+    ] = "features",
     checkpoint: Checkpoint = "best",
     baselines: Annotated[bool, typer.Option(help="For a run: score pixels, PCA and the untrained encoder too.")] = True,
     images: OptionalImages = None,

@@ -157,15 +157,13 @@ class Backbone(Encoder):
         appended = super().named_parts()
         return own | {n: m for n, m in appended.items() if self.stages[n.partition(".")[0]] is not self.network}
 
-    def check_layers(self, layers: tuple[str, ...]) -> None:
-        inner = {name for name, _ in self.network.named_modules() if name}
-        super().check_layers(tuple(name for name in layers if name not in inner))
+    def _has(self, layer: str) -> bool:
+        return super()._has(layer) or layer in (name for name, _ in self.network.named_modules() if name)
 
-    def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+    def _taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
         inside = [name for name in layers if name not in self.stages]
         if not inside:
-            return super().taps(x, layers)
-        self.check_layers(layers)
+            return super()._taps(x, layers)
         outside = tuple(name for name in layers if name in self.stages)
         found: dict[str, Tensor] = {}
 
@@ -181,7 +179,7 @@ class Backbone(Encoder):
             for name in inside
         ]
         try:
-            found |= super().taps(x, outside or (next(n for n in self.stages if self.stages[n] is self.network),))
+            found |= super()._taps(x, outside or (next(n for n in self.stages if self.stages[n] is self.network),))
         except _EnoughError:
             pass
         finally:

@@ -1,7 +1,8 @@
 """φ: a network with named layers that can be tapped.
 
 An encoder is built from (channels, size) and takes floats in [0, 1]: its first stage is the normalisation, so it
-takes the same input wherever it goes. Every paper taps another layer; here the layer is a parameter.
+takes the same input wherever it goes. Every paper taps another layer; here the layer is a parameter, and its reading
+(`features+mirror`, see `phispace.encoders.readings`) part of its name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from phispace.encoders.readings import read, reading
 from phispace.encoders.sparse import Sparse, Sparsity
 from phispace.errors import InputError
 
@@ -71,7 +73,7 @@ class Encoder(nn.Module):
     """Base of all encoders: a sequence of named stages.
 
     A subclass fills `self.stages` in forward order, with a `Normalise` first; a last stage is named `features`.
-    Networks that are not a plain sequence override `forward` and `layers`.
+    Networks that are not a plain sequence override `_taps` and `layers`.
 
     Args of every encoder: `channels` (1 or 3), `size` (H = W in pixels); further options by keyword. `build_encoder`
     gives every encoder two more options, `code` and `sparse`: see `append_code` and `append_sparsity`.
@@ -131,7 +133,7 @@ class Encoder(nn.Module):
 
         Args:
             x: (B, C, H, W), floats in [0, 1].
-            layer: one of `layers`.
+            layer: one of `layers`, or a reading of it.
 
         Returns:
             the layer's output: (B, D) or a map (B, D, h, w).
@@ -142,8 +144,12 @@ class Encoder(nn.Module):
         return self.taps(x, (layer,))[layer]
 
     def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
-        """Several layers' outputs from one pass; stops after the last one that is wanted."""
+        """Several layers' outputs from one pass, or one of each reading; stops after the last one that is wanted."""
         self.check_layers(layers)
+        return read(self._taps, x, layers) if any("+" in name for name in layers) else self._taps(x, layers)
+
+    def _taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+        """The same of layers that are there, as they are."""
         wanted = set(layers)
         found: dict[str, Tensor] = {}
         for name, stage in self.stages.items():
@@ -155,21 +161,39 @@ class Encoder(nn.Module):
         return found
 
     def check_layers(self, layers: tuple[str, ...]) -> None:
-        """Raise InputError if one of these is not a layer of this encoder."""
-        wrong = [name for name in layers if name not in self.layers]
+        """Raise InputError if one of these is not a layer of this encoder, or not a reading of one."""
+        wrong = [layer for name in layers if not self._has(layer := reading(name).layer)]
         if wrong:
             raise InputError(f"{type(self).__name__} has no layer {wrong[0]!r}; there are: {', '.join(self.layers)}.")
+
+    def _has(self, layer: str) -> bool:
+        return layer in self.layers
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Shape of each layer's output for one image, measured with one pass in evaluation mode."""
         return self.shapes_of(self.layers)
 
     def shapes_of(self, layers: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-        """The same of some layers."""
+        """The same of some layers or readings.
+
+        Raises:
+            InputError: no such layer, or a reading at a side that this network does not take.
+        """
         parameter = next(self.parameters(), None)
         device = None if parameter is None else parameter.device
         with evaluating(self), torch.no_grad():
-            out = self.taps(torch.zeros(1, self.channels, self.size, self.size, device=device), layers)
+            black = torch.zeros(1, self.channels, self.size, self.size, device=device)
+            try:
+                out = self.taps(black, layers)
+            except (RuntimeError, AssertionError) as error:
+                sides = {side for name in layers if (side := reading(name).side) is not None}
+                if not sides:
+                    raise
+                raise InputError(
+                    f"{type(self).__name__} was built for images of {self.size} pixels and does not take "
+                    f"{' or '.join(map(str, sorted(sides)))}; that needs an encoder that pools over the whole map, "
+                    "such as speednet or resnet18, or one of its maps."
+                ) from error
         return {name: tuple(out[name].shape[1:]) for name in layers}
 
     def width(self, layer: str = DEFAULT_LAYER) -> int:

@@ -90,12 +90,11 @@ class DCGAN(Encoder):
     def layers(self) -> tuple[str, ...]:
         return (*self.maps, POOLED, *(name for name in super().layers if name not in self.maps))
 
-    def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+    def _taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
         """As of every encoder; `pooled` is a branch off all the maps."""
         if POOLED not in layers:
-            return super().taps(x, layers)
-        self.check_layers(layers)
+            return super()._taps(x, layers)
         rest = (name for name in layers if name != POOLED)
-        found = super().taps(x, tuple(dict.fromkeys((*rest, *self.maps))))
+        found = super()._taps(x, tuple(dict.fromkeys((*rest, *self.maps))))
         found[POOLED] = torch.cat([F.adaptive_max_pool2d(found[name], _GRID).flatten(1) for name in self.maps], dim=1)
         return {name: found[name] for name in self.layers if name in layers}

@@ -205,12 +205,11 @@ class PatchDictionary(Encoder):
         first, *rest = super().layers
         return (first, "activation", *rest)
 
-    def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+    def _taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
         """As of every encoder; `activation` is a branch off `whitened`."""
         rest = tuple(name for name in layers if name != "activation")
         if len(rest) == len(layers):
-            return super().taps(x, layers)
-        self.check_layers(layers)
-        found = super().taps(x, tuple(dict.fromkeys((*rest, "whitened"))))
+            return super()._taps(x, layers)
+        found = super()._taps(x, tuple(dict.fromkeys((*rest, "whitened"))))
         found["activation"] = self.words(found["whitened"])
         return {name: found[name] for name in self.layers if name in layers}

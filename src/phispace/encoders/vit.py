@@ -63,8 +63,8 @@ class ViT(Encoder):
         self._norm = (last.norm,)  # a tuple: not registered twice
         start_transformer(self)
 
-    def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
-        found = super().taps(x, layers)
+    def _taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
+        found = super()._taps(x, layers)
         return {name: self._as_map(value) if value.ndim == 3 else value for name, value in found.items()}
 
     def tokens(self, x: Tensor) -> Tensor:

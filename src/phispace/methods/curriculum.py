@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from phispace.encoders.base import Encoder, evaluating
+from phispace.encoders.base import DEFAULT_LAYER, Encoder
 from phispace.errors import InputError
 
 
@@ -30,14 +29,6 @@ def side_at(resolutions: Sequence[tuple[int, float]], step: int, total_steps: in
         if done < 0:
             return side
     return resolutions[-1][0]
-
-
-def at_side(images: Tensor, side: int) -> Tensor:
-    """Images (B, C, H, W) resized to (B, C, side, side) with antialiasing, or the same tensor if they are so."""
-    if images.shape[-2:] == (side, side):
-        return images
-    small = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
-    return small.contiguous(memory_format=torch.channels_last)
 
 
 def mirror_every_other_epoch(images: Tensor, index: Tensor, epoch: int, seed: int = 0) -> Tensor:
@@ -60,9 +51,8 @@ def mirror_every_other_epoch(images: Tensor, index: Tensor, epoch: int, seed: in
 def check_side(encoder: Encoder, side: int, option: str) -> None:
     """Raise InputError, naming the option, if the encoder's features do not keep their width at this side."""
     try:
-        with evaluating(encoder), torch.no_grad():
-            width = encoder(torch.zeros(1, encoder.channels, side, side)).flatten(1).shape[1]
-    except RuntimeError:
+        width = encoder.width(f"{DEFAULT_LAYER}+{side}px")
+    except InputError:
         width = None
     if width != encoder.width():
         raise InputError(

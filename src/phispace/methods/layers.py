@@ -22,7 +22,7 @@ def layer_stages(encoder: Encoder) -> tuple[tuple[str, ...], ...]:
     Raises:
         InputError: the encoder is not a plain sequence of stages, or has nothing to train.
     """
-    if type(encoder).taps is not Encoder.taps or type(encoder).forward is not Encoder.forward:
+    if type(encoder)._taps is not Encoder._taps or type(encoder).forward is not Encoder.forward:
         raise InputError(
             f"{type(encoder).__name__} is not a plain sequence of stages, so it cannot be trained layer by layer; "
             "take one that is, such as mlp, convnet2 or convnet4."

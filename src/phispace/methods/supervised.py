@@ -24,9 +24,10 @@ from torch.nn import functional as F
 
 from phispace.encoders.base import Encoder
 from phispace.encoders.norm import BatchNorm1d, glorot_
+from phispace.encoders.readings import at_side
 from phispace.errors import InputError
 from phispace.methods.base import Batch, Method, MethodConfig, Schedule, Task
-from phispace.methods.curriculum import at_side, check_side, mirror_every_other_epoch, side_at
+from phispace.methods.curriculum import check_side, mirror_every_other_epoch, side_at
 
 UNKNOWN = -1
 

@@ -18,8 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from phispace.encoders.base import Encoder
+from phispace.encoders.readings import at_side
 from phispace.methods.base import Batch, Method, MethodConfig, Optimizer, Schedule, Task
-from phispace.methods.curriculum import at_side, check_side
+from phispace.methods.curriculum import check_side
 from phispace.methods.heads import Last, perceptron
 from phispace.metrics.collapse import Verdict, judge
 

@@ -33,7 +33,7 @@ def upper_copy(encoder: Encoder, layer: str, width: int) -> nn.Sequential:
     Raises:
         InputError: the encoder is not a plain sequence of stages.
     """
-    if type(encoder).taps is not Encoder.taps or type(encoder).forward is not Encoder.forward:
+    if type(encoder)._taps is not Encoder._taps or type(encoder).forward is not Encoder.forward:
         raise InputError(
             f"{type(encoder).__name__} is not a plain sequence of stages, so its upper layers cannot be copied for the "
             "global objective; set method.score to linear or concat-and-convolve, or method.alpha=0."

@@ -239,12 +239,22 @@ def score_section(
     return score_table(entries, title=title, main=main), all_metrics(entries, main=main)
 
 
-def primary_facts(entries: Sequence[Entry], store: str) -> list[Fact]:
-    """The headline numbers of one store (its label, or a layer): primary metrics, with what baselines reach."""
+def _named(entry: Entry, first: Mapping[str, str] | None) -> str | None:
+    """The metric of this score that a headline names."""
+    wanted = (first or {}).get(str(entry["evaluation"]))
+    return wanted if wanted in entry.get("metrics", {}) else primary_of(entry)
+
+
+def primary_facts(entries: Sequence[Entry], store: str, first: Mapping[str, str] | None = None) -> list[Fact]:
+    """The headline numbers of one store (its label, or a layer): primary metrics, with what baselines reach.
+
+    Args:
+        first: evaluation -> the metric to name, where that is not its primary one.
+    """
     facts = []
     mine = [e for e in entries if e["store"] == store or str(e["store"]).startswith(f"{store} @ ")]
     for entry in mine:
-        metric = primary_of(entry)
+        metric = _named(entry, first)
         if metric is None:
             continue
         rivals = [
@@ -267,12 +277,11 @@ def best_facts(entries: Sequence[Entry], stores: Sequence[str], first: Mapping[s
     reach, and the best of the baselines.
 
     Args:
-        first: evaluation -> the metric to name, where that is not its primary one.
+        first: as of `primary_facts`.
     """
-    first = first or {}
     facts = []
     for evaluation in dict.fromkeys(str(e["evaluation"]) for e in entries):
-        scored = [(e, first.get(evaluation) or primary_of(e)) for e in entries if e["evaluation"] == evaluation]
+        scored = [(e, _named(e, first)) for e in entries if e["evaluation"] == evaluation]
         found = [(e, m, number_of(e, m, caveats=False)) for e, m in scored if m is not None]
         found = [f for f in found if f[2].value is not None]
         mine = [f for f in found if f[0]["store"] in stores]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from phispace.evaluation.evaluate import score_table
 from phispace.registry import registry
@@ -25,9 +25,16 @@ class EvaluateOptions(StepOptions):
     evaluations: tuple[str, ...] = ("knn", "linear", "health")
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="evaluation -> its options")
     headline: dict[str, str] = Field(
-        default_factory=dict, description="of several runs: evaluation -> the metric to name, if not its first one"
+        default_factory=dict, description="evaluation -> the metric to name in the headline, if not its first one"
     )
     title: str = "How good is it?"
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        unknown = [name for name in (*self.options, *self.headline) if name not in self.evaluations]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not one of the evaluations; there are: {', '.join(self.evaluations)}")
+        return self
 
 
 class Evaluate(Step[EvaluateOptions]):
@@ -48,7 +55,12 @@ class Evaluate(Step[EvaluateOptions]):
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
         learnt = [str(layer) for layer in made["layers"]]
         side_by_side = len(learnt) > 1
-        facts = best_facts(rows, learnt, options.headline) if side_by_side else primary_facts(rows, learnt[0])
+        for evaluation, metric in options.headline.items():
+            there = dict.fromkeys(m for row in rows if row["evaluation"] == evaluation for m in row["metrics"])
+            if metric not in there:
+                context.progress.say(f"{evaluation} has no metric {metric!r}, only: {', '.join(there)}.")
+        named = options.headline
+        facts = best_facts(rows, learnt, named) if side_by_side else primary_facts(rows, learnt[0], named)
         answer = _best_answer(facts) if side_by_side else _answer(rows, learnt[0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
         return Outcome({"rows": rows, "layers": made["layers"]}, list(sections), answer, headline)
