@@ -38,7 +38,10 @@ class BarlowTwins(Redundancy):
         "code; lightly's loss checked against a direct evaluation of the formula in float64"
     )
     Config: ClassVar[type[MethodConfig]] = BarlowTwinsConfig
-    presets: ClassVar = {"minutes": MINUTES, "solo-learn": SOLO_LEARN}
+    presets: ClassVar = {
+        "minutes": {**MINUTES, "method": {**MINUTES["method"], "redundancy": 0.02}},
+        "solo-learn": SOLO_LEARN,
+    }
 
     config: BarlowTwinsConfig
 

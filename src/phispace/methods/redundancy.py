@@ -20,7 +20,7 @@ from phispace.methods.two_views import TwoViews, TwoViewsConfig
 
 MINUTES: Mapping[str, Mapping[str, Any]] = {
     "encoder": {"name": "speednet", "widths": (32, 64, 256), "pool": "mean"},
-    "method": {"epochs": 12, "side": 16, "optimizer": "muon", "learning_rate": 5e-3, "weight_decay": 0.0},
+    "method": {"epochs": 12, "side": 24, "optimizer": "muon", "learning_rate": 5e-3, "weight_decay": 0.0},
 }
 """The preset `minutes`: for small images and a processor."""
 

@@ -49,7 +49,10 @@ class VICReg(Redundancy):
         "lightly's terms checked against a direct evaluation of the formulas in float64"
     )
     Config: ClassVar[type[MethodConfig]] = VICRegConfig
-    presets: ClassVar = {"minutes": MINUTES, "solo-learn": SOLO_LEARN}
+    presets: ClassVar = {
+        "minutes": {**MINUTES, "method": {**MINUTES["method"], "covariance": 10.0}},
+        "solo-learn": SOLO_LEARN,
+    }
 
     config: VICRegConfig
 
