@@ -48,6 +48,8 @@ def describe(kind: str, name: str) -> str:
     reference = getattr(entry, "reference", None)
     if isinstance(reference, str):
         parts.append(f"Source: {reference}")
+    if getattr(entry, "experimental", ""):
+        parts.append(f"Experimental: {entry.experimental}")
     if table.kind == "studies":
         study = entry()
         parts.append(f"Question: {study.question}")

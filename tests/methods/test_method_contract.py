@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from sklearn.datasets import load_digits
 
 from phispace.data.views.named import make_views, parse_views
+from phispace.describe import describe
 from phispace.encoders import REGISTRY as ENCODERS
 from phispace.encoders.build import build_encoder, check_options
 from phispace.errors import InputError
@@ -253,6 +254,7 @@ def test_it_says_what_it_is(name):
     assert len(kind.reference) > 20
     assert kind.default_encoder in ENCODERS.names()
     assert kind.n_views >= 1
+    assert ("\n\nExperimental: " in describe("methods", name)) == bool(kind.experimental)
 
 
 def test_an_unknown_method_is_refused_with_the_nearest_name():

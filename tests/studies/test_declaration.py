@@ -78,7 +78,7 @@ def test_an_unknown_step_or_option_is_refused() -> None:
     with pytest.raises(InputError, match="Step 'x', option 'speed'"):
         get_step("train").parse({"speed": 1}, "x")
     for wrong in ({"headline": {"few-labels": "linear_1"}}, {"options": {"few-labels": {}}}):
-        with pytest.raises(InputError, match="Step 'x'.*'few-labels' is not one of the evaluations; there are: knn"):
+        with pytest.raises(InputError, match=r"Step 'x'.*'few-labels' is not one of the evaluations; there are: knn"):
             get_step("evaluate").parse({"of": "e", "evaluations": ["knn"], **wrong}, "x")
     assert set(STEPS) >= {"train", "embed", "evaluate", "map", "film"}
 

@@ -132,7 +132,6 @@ class Method(pl.LightningModule):
     A method has one of three forms. With one objective it defines `loss_terms`. If it trains in turns, it also
     overrides `stages`, returns in `loss_terms` the terms of the stage `self.stage`, and calls `enter_stage(0)` at the
     end of its `__init__`. If it has no gradient, it sets `has_gradient` to False and defines `fit_without_gradient`.
-
     With several optimisers, whose losses take turns within a step, it names them in `players` and defines `turns`.
 
     Class attributes:
@@ -140,6 +139,7 @@ class Method(pl.LightningModule):
         uses_labels: whether labels enter the loss.
         n_views: how many views of each image a step gets; see `count_views`.
         reference: paper, equation, and the code or formula that the numbers are checked against.
+        experimental: what it has not shown here yet; empty if it is 10 points of linear probe above untrained.
         has_gradient: False if weights are set by `fit_without_gradient`, one pass an epoch.
         players: names of the optimisers, where there are several; each has its turn in every step.
         comparable: whether a lower validation loss means a better checkpoint; if not, the last one counts as the best.
@@ -155,6 +155,7 @@ class Method(pl.LightningModule):
     uses_labels: ClassVar[bool] = False
     n_views: ClassVar[int] = 1
     reference: ClassVar[str]
+    experimental: ClassVar[str] = ""
     has_gradient: ClassVar[bool] = True
     players: ClassVar[tuple[str, ...]] = ()
     comparable: ClassVar[bool] = True
@@ -190,10 +191,9 @@ class Method(pl.LightningModule):
         return self.stages()[self.stage_number]
 
     def enter_stage(self, number: int, steps: int | None = None) -> None:
-        """Train what this stage trains, freeze the rest; the next `configure_optimizers` is for this stage.
+        """Train what stage `number` trains, from 0, and freeze the rest; the next `configure_optimizers` is for it.
 
         Args:
-            number: of the stage, from 0.
             steps: of the whole stage; by default its epochs on all training images.
         """
         self.stage_number, self._stage_steps = number, steps
