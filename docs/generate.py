@@ -41,11 +41,14 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def names(kind: str) -> str:
-    """Registered names of a kind."""
+    """Registered names of a kind; where they have pages in a folder of that name, as links."""
     from phispace.describe import one_line
     from phispace.registry import registry
 
-    return table(("name", "what it is"), ((f"`{n}`", one_line(kind, n)) for n in registry(kind).names()))
+    def shown(name: str) -> str:
+        return f"[`{name}`]({kind}/{name}.md)" if (DOCS / kind / f"{name}.md").exists() else f"`{name}`"
+
+    return table(("name", "what it is"), ((shown(n), one_line(kind, n)) for n in registry(kind).names()))
 
 
 def options(kind: str, name: str) -> str:

@@ -12,14 +12,18 @@ from phispace.registry import registry
 
 
 def one_line(kind: str, name: str) -> str:
-    """First line of the entry's docstring, read from its source, so that nothing heavy is imported."""
+    """First line of the entry's docstring and whether it is experimental, read from its source: nothing heavy is
+    imported."""
     module, _, attribute = registry(kind).target(name).partition(":")
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return ""
     for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == attribute:
-            return (ast.get_docstring(node) or "").split("\n", 1)[0]
+            line = (ast.get_docstring(node) or "").split("\n", 1)[0].removesuffix(" See the module.")
+            declared = (n.target for n in node.body if isinstance(n, ast.AnnAssign))
+            marked = any(isinstance(target, ast.Name) and target.id == "experimental" for target in declared)
+            return f"{line} (experimental)" if marked else line
     return ""
 
 
