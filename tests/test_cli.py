@@ -139,9 +139,11 @@ def test_embed_evaluate_and_report(run: Path, tmp_path: Path) -> None:
     assert code == 0
     rows = {row["store"]: row["metrics"]["accuracy"] for row in json.loads(text)}
     assert rows["features @ best"] > 0.9 > rows["majority"] if "majority" in rows else rows["features @ best"] > 0.9
-    code, text, _ = call("evaluate", str(run), "--with", "knn", "--layer", "block2+mirror", "--json", "--quiet")
+    code, text, _ = call(
+        "evaluate", str(run), "--with", "knn", "--layer", "block2+2x2,features+mirror", "--json", "--quiet"
+    )
     assert code == 0
-    assert {"block2+mirror @ best", "untrained"} <= {row["store"] for row in json.loads(text)}
+    assert {"block2+2x2,features+mirror @ best", "untrained"} <= {row["store"] for row in json.loads(text)}
     code, text, _ = call("report", str(run))
     assert code == 0
     assert (run / "report.html").stat().st_size > 5000

@@ -42,6 +42,12 @@ def safe_name(text: str) -> str:
     return name[:80] or "unnamed"
 
 
+def distinct_name(text: str) -> str:
+    """The same, with a digest behind it where it is not the text: names that differ stay apart."""
+    name = safe_name(text)
+    return name if name == text else f"{name[:64]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
 class Run:
     """A run directory.
 
@@ -142,7 +148,7 @@ class Run:
 
     def embeddings_path(self, images: str, checkpoint: str, layer: str) -> Path:
         """Where the store of this layer lies, whether it exists or not."""
-        return self.path / "embeddings" / safe_name(images) / safe_name(checkpoint) / safe_name(layer)
+        return self.path / "embeddings" / safe_name(images) / safe_name(checkpoint) / distinct_name(layer)
 
     def scores(self) -> list[dict[str, Any]]:
         """All stored scores: objects with `evaluation`, `store`, `metrics`, `interval`, `n`, `caveats` ..."""

@@ -12,7 +12,7 @@ import pytest
 
 from phispace import storage
 from phispace.errors import DataError, RunError
-from phispace.run import Run, lock_directory, read_toml, safe_name
+from phispace.run import Run, distinct_name, lock_directory, read_toml, safe_name
 
 
 def make(path: Path) -> Run:
@@ -84,6 +84,13 @@ def test_scores_are_kept_once(tmp_path: Path) -> None:
 def test_safe_names(text: str, name: str) -> None:
     assert safe_name(text) == name
     assert len(safe_name("x" * 500)) == 80
+
+
+def test_names_that_differ_stay_apart():
+    assert distinct_name("blocks.2+mirror") == "blocks.2+mirror"
+    names = ["a,b", "a-b", "a/b", "x" * 500, "x" * 501, "x" * 80]
+    assert len({distinct_name(name) for name in names}) == len(names)
+    assert all(len(distinct_name(name)) <= 80 for name in names)
 
 
 def test_toml_errors_name_the_line(tmp_path: Path) -> None:

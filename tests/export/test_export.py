@@ -139,9 +139,10 @@ def test_another_layer_and_fewer_formats(run: Run, tmp_path: Path) -> None:
 
 def test_a_reading_of_a_layer(run: Run, tmp_path: Path) -> None:
     """ONNX and PyTorch's program take the plain image and do the rest themselves."""
-    export_run(run, tmp_path / "e", formats=("pt2", "onnx"), layer="block2+mirror+12px")
+    layer = "block2+mirror+12px+2x2,features"
+    export_run(run, tmp_path / "e", formats=("pt2", "onnx"), layer=layer)
     with torch.no_grad():
-        maps = load_method(run).encoder(batch(3), "block2+mirror+12px").numpy()
+        maps = load_method(run).encoder(batch(3), layer).numpy()
     program = torch.export.load(tmp_path / "e" / "encoder.pt2").module()
     np.testing.assert_allclose(program(batch(3)).detach().numpy(), maps, atol=1e-5)
 

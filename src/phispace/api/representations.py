@@ -125,13 +125,14 @@ def _kept(store: Embeddings, shown: str) -> Embeddings:
 
 
 def _planned(run: Run, layers: Sequence[str], checkpoints: Sequence[str]) -> _Plan:
-    from phispace.encoders.readings import reading
+    from phispace.encoders.readings import is_reading, readings
     from phispace.training.restore import load_method
 
     places, thinned = _places(run, checkpoints)
     first = next(iter(places.values()))[0]
     encoder = load_method(run, first.name).encoder
-    has = (*encoder.layers, *(name for name in layers if "+" in name and reading(name).layer in encoder.layers))
+    made = (name for name in layers if is_reading(name) and {r.layer for r in readings(name)} <= set(encoder.layers))
+    has = (*encoder.layers, *made)
     wanted = dict.fromkeys(name for layer in layers for name in (encoder.layers if layer == ALL else (layer,)))
     return _Plan(run, has, tuple(name for name in wanted if name in has), places, thinned)
 
@@ -139,7 +140,7 @@ def _planned(run: Run, layers: Sequence[str], checkpoints: Sequence[str]) -> _Pl
 def _check_layers(plans: Sequence[_Plan], layers: Sequence[str]) -> None:
     for layer in layers:
         if plans and layer != ALL and not any(layer in plan.has for plan in plans):
-            there = dict.fromkeys(name for plan in plans for name in plan.has if "+" not in name)
+            there = dict.fromkeys(name for plan in plans for name in plan.has if name not in layers)
             raise InputError(f"No run has a layer {layer!r}; there are: {', '.join(there)}.")
     for plan in plans:
         if not plan.layers:

@@ -36,7 +36,7 @@ def evaluate(
         list[str] | None, typer.Option("--set", help="An evaluation's option, for example knn.k=5 (repeatable).")
     ] = None,
     layer: Annotated[
-        str, typer.Option("--layer", "-l", help="For a run: the layer, or its reading as features+40px+mirror.")
+        str, typer.Option("--layer", "-l", help="For a run: the layer, or its reading as features+mirror.")
     ] = "features",
     checkpoint: Checkpoint = "best",
     baselines: Annotated[bool, typer.Option(help="For a run: score pixels, PCA and the untrained encoder too.")] = True,

@@ -27,7 +27,7 @@ from phispace.encoders import REGISTRY as ENCODERS
 from phispace.encoders.base import DEFAULT_LAYER, Encoder
 from phispace.errors import DataError, InputError
 from phispace.progress import SILENT, Progress
-from phispace.run import Run, safe_name
+from phispace.run import Run, distinct_name
 
 UNTRAINED = "epoch=000"
 LEAST_BF16 = 32
@@ -76,7 +76,7 @@ def _targets(out: Out, layers: Sequence[str], shard: tuple[int, int] | None) -> 
     elif len(layers) == 1:
         paths = {layers[0]: Path(out)}
     else:
-        paths = {layer: Path(out) / safe_name(layer) for layer in layers}
+        paths = {layer: Path(out) / distinct_name(layer) for layer in layers}
     if shard is not None:
         paths = {layer: shard_path(path, shard) for layer, path in paths.items()}
     if len(set(paths.values())) != len(layers):

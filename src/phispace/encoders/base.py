@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from phispace.encoders.readings import read, reading
+from phispace.encoders.readings import is_reading, read, readings
 from phispace.encoders.sparse import Sparse, Sparsity
 from phispace.errors import InputError
 
@@ -146,7 +146,7 @@ class Encoder(nn.Module):
     def taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
         """Several layers' outputs from one pass, or one of each reading; stops after the last one that is wanted."""
         self.check_layers(layers)
-        return read(self._taps, x, layers) if any("+" in name for name in layers) else self._taps(x, layers)
+        return read(self._taps, x, layers) if any(map(is_reading, layers)) else self._taps(x, layers)
 
     def _taps(self, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
         """The same of layers that are there, as they are."""
@@ -162,7 +162,7 @@ class Encoder(nn.Module):
 
     def check_layers(self, layers: tuple[str, ...]) -> None:
         """Raise InputError if one of these is not a layer of this encoder, or not a reading of one."""
-        wrong = [layer for name in layers if not self._has(layer := reading(name).layer)]
+        wrong = [one.layer for name in layers for one in readings(name) if not self._has(one.layer)]
         if wrong:
             raise InputError(f"{type(self).__name__} has no layer {wrong[0]!r}; there are: {', '.join(self.layers)}.")
 
@@ -186,7 +186,7 @@ class Encoder(nn.Module):
             try:
                 out = self.taps(black, layers)
             except (RuntimeError, AssertionError) as error:
-                sides = {side for name in layers if (side := reading(name).side) is not None}
+                sides = {one.side for name in layers for one in readings(name) if one.side is not None}
                 if not sides:
                     raise
                 raise InputError(
