@@ -49,6 +49,9 @@ class DINO(WithTeacher):
         "Caron et al., ICCV 2021, equations 1 to 4; the loss checked against a direct evaluation and against lightly's "
         "DINOLoss"
     )
+    experimental: ClassVar[str] = (
+        "ten minutes of one core bring 9.6 points of linear probe over its untrained encoder on CIFAR-10, not 10."
+    )
     Config: ClassVar[type[MethodConfig]] = DINOConfig
 
     presets: ClassVar = {

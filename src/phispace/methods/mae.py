@@ -8,8 +8,6 @@ their mean, over sqrt(variance + 1e-6), both of the patch itself. The encoder se
 what makes training cheap; a small decoder gets its tokens, one learnt token for each hidden patch, and the places of
 all. The representation is taken from the whole image, nothing hidden.
 
-Experimental: on colour images it has not been trained long enough here to be told from its untrained encoder.
-
 A mask is a function of (seed, step); in validation of (seed, the batch's first image), so that epochs compare.
 
 Reference: He, Chen, Xie, Li, Dollár and Girshick, "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022, arXiv
@@ -60,6 +58,9 @@ class MAE(Method):
     reference = (
         "He et al., CVPR 2022, arXiv 2111.06377, section 3; the loss checked against a direct evaluation of its "
         "formula in float64, the masked encoder against the encoder on all tokens"
+    )
+    experimental: ClassVar[str] = (
+        "ten minutes of one core bring 6 points of linear probe over its untrained encoder on CIFAR-10, not 10."
     )
     default_encoder = "vit"
     Config: ClassVar[type[MethodConfig]] = MAEConfig
