@@ -77,6 +77,9 @@ class DCGANMethod(Method):
         "Radford, Metz and Chintala, ICLR 2016 (arXiv 1511.06434); losses of Goodfellow et al. 2014, checked against "
         "binary cross-entropy in float64 and the known optimum 2 log 2 - 2 JSD"
     )
+    experimental: ClassVar[str] = (
+        "ten minutes of one core bring 6.9 points of linear probe over its untrained encoder on CIFAR-10, not 10"
+    )
     default_encoder = "dcgan"
     Config = DCGANConfig
     presets: ClassVar = {

@@ -52,6 +52,10 @@ class PatchKMeans(Method):
         "Coates, Lee and Ng, AISTATS 2011; Coates and Ng 2012; the iteration is checked against scikit-learn's KMeans, "
         "the features against a direct evaluation patch by patch"
     )
+    experimental: ClassVar[str] = (
+        "learnt words bring 2.5 points of linear probe over random ones on 10,000 images of CIFAR-10, not 10: most of "
+        "what this encoder tells, 65 %, comes of whitening, activation and pooling"
+    )
     default_encoder = "patch-dictionary"
     Config = PatchKMeansConfig
     presets: ClassVar = {
