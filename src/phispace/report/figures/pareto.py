@@ -122,13 +122,15 @@ def _name(
         (x, y), line = places[i], _SIZE * 1.25 * scale
         width, height = max(map(len, lines)) * _SIZE * 0.56 * scale, len(lines) * line
         rightward = inverse.transform((x, y))[0] <= 0.55
-        shifts = (0.6, -0.6, 1.2, -1.2, 1.8, -1.8, 2.4, -2.4, 3.0, -3.0)
+        shifts = [sign * 0.6 * step for step in range(1, 11) for sign in (1, -1)]
         for shift, left in [(s, side) for s in shifts for side in (not rightward, rightward)] + [(0.0, not rightward)]:
             start = x - 9 * scale - width if left else x + 9 * scale
             middle = y + shift * 2 * line
             box = (start, middle - height / 2, start + width, middle + height / 2)
-            inside = inverse.transform((start, y))[0] >= 0 and inverse.transform((start + width, y))[0] <= 1
-            if (inside or left != rightward) and not any(_overlap(box, o) for j, o in enumerate(taken) if j != i):
+            corners = inverse.transform([box[:2], box[2:]])
+            across, along = (corners.min(0) >= 0) & (corners.max(0) <= 1)
+            free = not any(_overlap(box, other) for j, other in enumerate(taken) if j != i)
+            if free and along and (across or left != rightward):
                 break
         taken.append(box)
         line_to = {"arrowstyle": "-", "color": theme.soft, "linewidth": 0.6, "shrinkB": 4} if abs(shift) > 1.2 else None
@@ -136,7 +138,7 @@ def _name(
             "\n".join(lines), (points[i].cost, points[i].value * factor),
             xytext=(-9 if left else 9, shift * 2 * line / scale), textcoords="offset points",
             ha="right" if left else "left", va="center", fontsize=_SIZE, linespacing=1.15,
-            color=theme.ink if points[i] in best else theme.soft, annotation_clip=False, zorder=4,
+            color=theme.ink if points[i] in best else theme.soft, annotation_clip=False, zorder=2.5,
             path_effects=[withStroke(linewidth=2.5, foreground=theme.page)],
             arrowprops=line_to,
         )  # fmt: skip
