@@ -8,8 +8,6 @@ beyond the border. The image is cropped (padded by 4 pixels) and mirrored before
 
 Reference: Gidaris, Singh and Komodakis, "Unsupervised Representation Learning by Predicting Image Rotations", ICLR
 2018, equations 1 to 3, and the settings of its code, github.com/gidariss/FeatureLearningRotNet, for CIFAR-10.
-
-Experimental: on colour images it has not been trained long enough here to be told from its untrained encoder.
 """
 
 from __future__ import annotations
