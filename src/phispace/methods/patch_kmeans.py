@@ -53,7 +53,7 @@ class PatchKMeans(Method):
         "the features against a direct evaluation patch by patch"
     )
     experimental: ClassVar[str] = (
-        "learnt words bring less than 10 points of linear probe over random ones on CIFAR-10: most of what this encoder "
+        "learnt words bring less than 10 points of linear probe over random ones on CIFAR-10: most of what the encoder "
         "tells comes of whitening, activation and pooling"
     )
     default_encoder = "patch-dictionary"
