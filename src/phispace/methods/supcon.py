@@ -39,6 +39,7 @@ class SupCon(TwoViews):
 
     title = "supervised contrastive"
     uses_labels = True
+    comparable: ClassVar[bool] = False  # its validation loss rises while neighbours and probes still gain
     reference = "Khosla et al., NeurIPS 2020, equation 2; checked against a direct evaluation of the formula"
     Config: ClassVar[type[MethodConfig]] = SupConConfig
 
