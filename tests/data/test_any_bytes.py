@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 from pictures import encode
@@ -165,6 +165,7 @@ def test_any_image(data: bytes, start: bytes) -> None:
 
 @_QUICK
 @given(data=st.one_of(st.binary(max_size=100), spoilt(b"\0\0\x08\3" + b"\0\0\0\2" * 3 + bytes(8))))
+@example(data=b"\0\0\x08\3" + bytes(4) + b"\x85\0\0\0\xf6\x60\x3d\x99")
 def test_any_idx(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x").write_bytes(data)
     found = _attempt(lambda: read_idx(tmp_path / "x"))

@@ -35,8 +35,9 @@ def read_idx(path: Path) -> np.ndarray:
             shape = struct.unpack(f">{start[3]}I", lengths)
             dtype = np.dtype(_TYPES[start[2]])
             size = math.prod(shape) * dtype.itemsize
-            if size > _MAX_BYTES:
-                raise DataError(f"{path} claims {size:,} bytes; at most {_MAX_BYTES:,} are read.")
+            largest = math.prod(max(length, 1) for length in shape) * dtype.itemsize  # no array has empty huge axes
+            if largest > _MAX_BYTES:
+                raise DataError(f"{path} claims {largest:,} bytes (shape {shape}); at most {_MAX_BYTES:,} are read.")
             data = stream.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read, or is cut off: {error}.") from error
