@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,16 @@ from phispace.embeddings.store import Embeddings
 from phispace.errors import InputError
 from phispace.maps.base import Map
 from phispace.maps.multiples import draw_multiples
-from phispace.report.document import Report, Table
+from phispace.report.document import Findings, Report, Table
 from phispace.search.compared import Line, draw_compared
 from phispace.search.index import Index
 from phispace.studies.runner import run_study
 from phispace.studies.steps.codes import CodesOptions
-from phispace.studies.steps.ranking import correlations
-from phispace.studies.steps.same_queries import agree
+from phispace.studies.steps.ranking import Agreement, _words, correlations
+from phispace.studies.steps.same_queries import SameQueriesOptions, _claim, agree
 from phispace.studies.study import load, parse
 
+NAN = float("nan")
 ALONE = {"threads": 1, "precision": "float32"}
 MINI = {
     "title": "Two networks side by side",
@@ -40,8 +42,10 @@ MINI = {
             "baselines": ["pixels", "histogram", "pca", "untrained"], "widths": [16],
         },
         {"do": "evaluate", "id": "scores", "of": "stores", "evaluations": ["knn", "few-labels", "health"],
-         "options": {"few-labels": {"draws": 3, "per_class": [1, 20], "classifiers": ["linear"]}}},
-        {"do": "same-queries", "id": "search", "of": "stores", "queries": 3, "checked": 40, "guess": "guess:meaning"},
+         "options": {"few-labels": {"draws": 3, "per_class": [1, 20], "classifiers": ["linear"]},
+                     "health": {"view": "crop-flip"}}},
+        {"do": "same-queries", "id": "search", "of": "stores", "queries": 3, "checked": 40, "guess": "guess:meaning",
+         "about": ["codes"]},
         {"do": "maps", "id": "maps", "of": "stores", "method": "pca", "max_items": 80},
         {"do": "ranking", "id": "ranking", "of": ["scores"], "metrics": ["knn.accuracy", "health.rankme"]},
         {"do": "costs", "id": "costs", "runs": ["supervised", "codes"], "scores": "scores",
@@ -64,6 +68,16 @@ def test_all_steps_on_real_digits(tmp_path: Path) -> None:
     rho = {a["metric"]: a["rho"] for a in steps["ranking"]["result"]["all"]}
     assert rho["knn.accuracy"] > 0.5
     assert steps["ranking"]["result"]["all"][0]["n"] == len(stores)
+    aligned = {
+        r["store"] for r in steps["scores"]["result"]["rows"] if np.isfinite(r["metrics"].get("alignment") or NAN)
+    }
+    assert aligned == set(steps["stores"]["result"]["layers"])
+    sections = Report.open(tmp_path / "report.json").sections
+    (claim,) = [f for s in sections if isinstance(s, Findings) for f in s.findings if "semantic" in f.claim]
+    assert "Of the 1 representations" in claim.answer
+    assert "supervised" not in claim.answer
+    costs = next(s for s in sections if isinstance(s, Table) and s.label_title == "Method")
+    assert [row.note for row in costs.rows] == ["conv4", ""]  # the first layer that was named, not the best on test
     for name in ("figures/search.png", "maps/maps.png", "figures/costs.png"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 150
@@ -102,9 +116,58 @@ def test_rank_correlations_are_scipys_over_the_rows_that_have_both() -> None:
     assert np.isnan(flat.rho)
 
 
+def test_a_metric_that_is_better_when_lower_counts_turned() -> None:
+    rows = [{"health.uniformity": -v, "health.rankme": v, "t": v} for v in (1.0, 2.0, 4.0, 3.0, 5.0)]
+    turned, plain = correlations(rows, ["health.uniformity", "health.rankme"], "t")
+    assert turned.rho == plain.rho == pytest.approx(1.0)
+
+
+def test_the_answer_names_the_best_metric_and_the_best_without_labels() -> None:
+    found = [Agreement(m, rho, 0.1, 9) for m, rho in (("knn.accuracy", 0.9), ("health.rankme", 0.2),
+             ("health.uniformity", 0.7), ("separation.silhouette", -0.4), ("health.alignment", NAN))]  # fmt: skip
+    words = _words(found, "few-labels.linear_20")
+    assert words.startswith("Over 9 learnt representations, k nearest neighbours")
+    assert "0.90" in words
+    assert "silhouette least (-0.40)" in words
+    assert words.endswith("niformity does most (0.70).")
+    assert "Too few" in _words(found[:1], "few-labels.linear_20")
+
+
+@pytest.mark.parametrize(
+    ("means", "verdict"),
+    [((0.22, 0.21), "yes"), ((0.40, 0.21), "partly"), ((0.40, 0.38), "no"), ((0.252, 0.253), "open")],
+)
+def test_the_claim_is_asked_of_whom_it_names_and_of_differences_above_the_noise(
+    means: tuple[float, float], verdict: str
+) -> None:
+    learnt = {"dim fc": means[0], "dim features": means[1], "supervised": 0.6}
+    precision = {k: {"mean": v} for k, v in {**learnt, "pixels": 0.25, "colour histograms": 0.24}.items()}
+    options = SameQueriesOptions(of="x", about=("dim",), guess="They mean nothing.")
+    found = _claim(precision, set(learnt), options, queries=10_000)
+    assert found is not None
+    assert found.findings[0].verdict == verdict
+    assert "supervised" not in found.findings[0].answer
+
+
 def test_layers_of_a_run_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="not among the runs"):
         CodesOptions(runs=("a",), layers={"b": ("fc1",)})
+
+
+def test_titles_of_maps_side_by_side_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from phispace.maps import multiples
+
+    drawn = []
+    monkeypatch.setattr(multiples, "save_figure", lambda figure, path, dpi: drawn.append(figure) or path)
+    made = Map(np.eye(4)[:, :2], np.array(list("abcd")), np.arange(4) % 2, ("a", "b"), "pca", {}, {})
+    long = ["transformations-projective block2+4x4", "transformations-affine block2+4x4", "short", "", "a" * 300]
+    draw_multiples(dict.fromkeys(long, made), tmp_path / "a.png")
+    (figure,) = drawn
+    titles = [t for t in figure.texts if t.get_weight() == "bold"]
+    assert [t.get_text()[:5] for t in titles] == ["trans", "trans", "short", "", "aaaaa"]
+    boxes = [t.get_window_extent() for t in titles]
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes[:3]))
+    assert titles[2].get_fontsize() > titles[0].get_fontsize() > 5
 
 
 def test_pictures_refuse_what_they_cannot_draw(tmp_path: Path) -> None:
@@ -184,11 +247,22 @@ def test_the_study_infomax_vs_transformations_on_digits(tmp_path: Path) -> None:
     assert {
         "infomax-dv fc",
         "infomax-global features",
-        "transformations-affine",
-        "rotation",
+        "transformations-affine block2+4x4",
+        "rotation block2+4x4",
         "simclr",
-        "vicreg",
+        "vicreg-dim fc",
     } < learnt
+    published = {(r["evaluation"], r["store"]) for r in steps["infomax-probes"]["result"]["rows"]}
+    assert {
+        ("mlp", f"{run} {layer}") for run in ("infomax-jsd", "vae") for layer in ("conv", "fc", "features")
+    } < published
+    maps = {
+        r["evaluation"]: r["metrics"]["accuracy"]
+        for r in steps["map-probes"]["result"]["rows"]
+        if r["store"] == "rotation"
+    }
+    assert set(maps) == {"conv-block", "knn"}
+    assert all(np.isfinite(v) for v in maps.values())
     assert set(steps["search"]["result"]["precision"]) == set(steps["stores"]["result"]["stores"])
     assert len(steps["ranking"]["result"]["over"]) >= len(learnt)
     assert any("rank correlation" in answer for answer in answers)

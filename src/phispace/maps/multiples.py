@@ -14,6 +14,7 @@ _PANEL = 2.5  # inches a side
 _HEAD = 0.52
 _LEGEND = 1.7
 _GAP = 0.12
+_TITLE = 10.5  # points; a title wider than its panel is made smaller
 
 
 def draw_multiples(maps: Mapping[str, Map], path: Path | str, *, columns: int = 4, dpi: int = 140) -> Path:
@@ -44,9 +45,16 @@ def draw_multiples(maps: Mapping[str, Map], path: Path | str, *, columns: int = 
         size, alpha = point_style(len(made.xy))
         draw_points(axes, made.xy, made.labels, len(made.classes), max(size / 6, 1.5), alpha)
         top = bottom + _PANEL
-        figure.text(
-            left / width, (top + 0.24) / height, plain(title, 34), size=10.5, weight="bold", color=INK, parse_math=False
+        head = figure.text(
+            left / width,
+            (top + 0.24) / height,
+            plain(title, 60),
+            size=_TITLE,
+            weight="bold",
+            color=INK,
+            parse_math=False,
         )
+        head.set_fontsize(_TITLE * min(1.0, _PANEL * figure.dpi / max(head.get_window_extent().width, 1)))
         quality = f"trust {made.quality.get('trustworthiness', float('nan')):.2f} · neighbours of one class "
         quality += f"{made.quality.get('class_agreement_representation', float('nan')):.0%}"
         figure.text(left / width, (top + 0.07) / height, quality, size=8, color=SOFT)

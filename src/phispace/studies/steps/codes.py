@@ -57,6 +57,7 @@ class Codes(Step[CodesOptions]):
                 raise InputError(f"The runs {options.runs[0]!r} and {other!r} are on different images.")
         progress = context.progress
         stores: dict[str, Embeddings] = {}
+        sources: dict[str, tuple[str, str]] = {}
         fresh: dict[str, Embeddings] = {}
         seen: set[tuple[str, str]] = set()
         for identity in options.runs:
@@ -64,6 +65,7 @@ class Codes(Step[CodesOptions]):
             found = extract_run(run, images, layers, checkpoint=options.checkpoint, progress=progress)
             labels = {layer: _label(identity, layer, layers) for layer in layers}
             stores |= {labels[layer]: found[layer] for layer in layers}
+            sources |= {labels[layer]: (identity, layer) for layer in layers}
             if "untrained" in options.baselines:
                 fresh |= self._untrained(context, run, identity, layers, seen)
         widths = options.widths or tuple(dict.fromkeys(store.dim for store in stores.values()))
@@ -81,7 +83,16 @@ class Codes(Step[CodesOptions]):
             if store.path is None:
                 store.save(context.place("embeddings", name, label))
         paths = {label: inner_path(context, store) for label, store in stores.items()}
-        return Outcome({"stores": paths, "layers": made, "run": options.runs[0], "several": True})
+        return Outcome(
+            {
+                "stores": paths,
+                "layers": made,
+                "run": options.runs[0],
+                "several": True,
+                "sources": sources,
+                "checkpoint": options.checkpoint,
+            }
+        )
 
     def _untrained(
         self, context: Context, run: Run, identity: str, layers: tuple[str, ...], seen: set[tuple[str, str]]

@@ -24,7 +24,8 @@ class CostsOptions(StepOptions):
 
 
 class Costs(Step[CostsOptions]):
-    """Scores of each run beside its minutes, epochs, images seen, parameters and multiply-adds."""
+    """Scores of each run, at the first of its layers, beside its minutes, epochs, images seen, parameters and
+    multiply-adds."""
 
     Options = CostsOptions
 
@@ -43,7 +44,7 @@ class Costs(Step[CostsOptions]):
             trained = context.result(identity)
             of_run = {k: v for k, v in scored.items() if k == identity or k.startswith(f"{identity} ")}
             first = options.metrics[0]
-            store = max(of_run, key=lambda k: _value(of_run[k], first), default="")
+            store = next(iter(of_run), "")  # which layer counts is declared: test scores choose nothing
             values = [_number(of_run.get(store, {}), metric) for metric in options.metrics]
             encoder = trained.get("encoder", {})
             rows.append(
@@ -60,7 +61,8 @@ class Costs(Step[CostsOptions]):
                     ),
                 )
             )
-            minutes, score = float(trained.get("minutes") or 0.0), _value(of_run.get(store, {}), first)
+            minutes = float(trained.get("minutes") or 0.0)
+            score = float(of_run.get(store, {}).get(first, (math.nan,))[0])
             if minutes > 0 and math.isfinite(score):
                 _, low, high = of_run[store][first]
                 points.append(Cost(str(trained["label"]), minutes, score, low, high))
@@ -92,15 +94,10 @@ class Costs(Step[CostsOptions]):
                     Column(title="multiply-adds an image", form="count"),
                 ),
                 rows=tuple(rows),
-                caption="Each run at the layer of its best linear probe among those scored, named under it; one seed.",
+                caption="Each run at the first of the layers that were taken of it, named under it; one seed.",
             )
         )
         return Outcome({"runs": list(options.runs)}, sections)
-
-
-def _value(found: dict[str, Any], metric: str) -> float:
-    value = float(found.get(metric, (math.nan,))[0])
-    return value if math.isfinite(value) else -math.inf
 
 
 def _number(found: dict[str, Any], metric: str) -> Number:

@@ -48,7 +48,15 @@ class Embed(Step[EmbedOptions]):
             if store.path is None:
                 store.save(context.place("embeddings", name, label))
         paths = {label: inner_path(context, store) for label, store in stores.items()}
-        return Outcome({"stores": paths, "layers": list(options.layers), "run": options.run})
+        return Outcome(
+            {
+                "stores": paths,
+                "layers": list(options.layers),
+                "run": options.run,
+                "sources": {layer: (options.run, layer) for layer in options.layers},
+                "checkpoint": options.checkpoint,
+            }
+        )
 
 
 def inner_path(context: Context, store: Embeddings) -> str:

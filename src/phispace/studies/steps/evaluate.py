@@ -7,7 +7,9 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from phispace.evaluation.evaluate import score_table
+from phispace.embeddings.store import Embeddings
+from phispace.embeddings.variants import variant_stores
+from phispace.evaluation.evaluate import score_table, wanted_variants
 from phispace.registry import registry
 from phispace.report.document import Fact, Number
 from phispace.report.numerals import sentence
@@ -15,7 +17,7 @@ from phispace.report.scores import best_facts, primary_facts, score_section, sto
 from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 from phispace.studies.steps.embed import stores_of
-from phispace.studies.steps.train import run_of
+from phispace.studies.steps.train import images_of, run_of
 
 
 class EvaluateOptions(StepOptions):
@@ -49,7 +51,14 @@ class Evaluate(Step[EvaluateOptions]):
         stores = stores_of(context, options.of)
         made = context.result(options.of)
         names = list(options.evaluations)
-        rows = score_table(stores, names, options=options.options, seed=context.seed, progress=context.progress)
+        rows = score_table(
+            stores,
+            names,
+            options=options.options,
+            others=self._changed(context, options, made),
+            seed=context.seed,
+            progress=context.progress,
+        )
         if not made.get("several"):  # the scores of several runs belong to the study
             run_of(context, made["run"]).add_scores(rows)
         sections = score_section(rows, title=options.title, main=tuple(made["layers"]))
@@ -64,6 +73,26 @@ class Evaluate(Step[EvaluateOptions]):
         answer = _best_answer(facts) if side_by_side else _answer(rows, learnt[0])
         headline = [Fact(name=f.name, value=f.value, note=f.note) for f in facts if isinstance(f.value, Number)]
         return Outcome({"rows": rows, "layers": made["layers"]}, list(sections), answer, headline)
+
+    def _changed(
+        self, context: Context, options: EvaluateOptions, made: Mapping[str, Any]
+    ) -> dict[str, Mapping[str, Embeddings]]:
+        """What the learnt layers make of changed images, for the evaluations that ask for some."""
+        wanted = wanted_variants(options.evaluations, options.options)
+        found: dict[str, Mapping[str, Embeddings]] = {}
+        for label, (identity, layer) in made.get("sources", {}).items() if wanted else ():
+            stores = variant_stores(
+                run_of(context, identity),
+                images_of(context, identity),
+                layer=layer,
+                checkpoint=made["checkpoint"],
+                wanted=wanted,
+                labels=["learnt"],
+                seed=context.seed,
+                progress=context.progress,
+            )
+            found[label] = stores["learnt"]
+        return found
 
 
 def _best_answer(facts: Sequence[Fact]) -> str:

@@ -2,8 +2,9 @@
 
     rho(metric) = Spearman's correlation, over the stores, of the metric and of the target (accuracy with few labels)
 
-Learnt layers, untrained encoders and plain baselines are all representations, and all take part; the correlation over
-the learnt ones alone stands beside it, since baselines far below everything else make any metric look good.
+A metric whose lower values are better counts with its sign turned, so that +1 is always the same order. The answer is
+that over learnt layers; the correlation over all representations, untrained encoders and plain baselines too, stands
+beside it, since baselines far below everything else make any metric look good.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from phispace.studies.runner import Context
 from phispace.studies.steps.base import Outcome, Step, StepOptions
 
 NAN = float("nan")
+LOWER_IS_BETTER = ("health.uniformity", "health.class_alignment", "health.alignment")
+WITHOUT_LABELS = ("health.rankme", "health.uniformity", "health.alignment")
 
 
 class RankingOptions(StepOptions):
@@ -35,6 +38,7 @@ class RankingOptions(StepOptions):
         "separation.silhouette",
         "health.rankme",
         "health.uniformity",
+        "health.alignment",
         "health.class_alignment",
     )
     guess: str = ""
@@ -42,7 +46,8 @@ class RankingOptions(StepOptions):
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman's rho of a metric with the target, over `n` stores; `nan` where fewer than 4 have both."""
+    """Spearman's rho of a metric, turned so that higher is better, with the target, over `n` stores; `nan` where fewer
+    than 4 have both."""
 
     metric: str
     rho: float
@@ -71,7 +76,7 @@ class Ranking(Step[RankingOptions]):
         everything = correlations(list(table.values()), options.metrics, options.target)
         alone = correlations([v for store, v in table.items() if store in learnt], options.metrics, options.target)
         sections: list[Any] = [_table(everything, alone, options.target)]
-        words = _words(everything, options.target)
+        words = _words(alone, options.target)
         if options.guess:
             sections.insert(0, Findings(findings=(Finding(claim=options.guess, verdict="open", answer=words),)))
         result = {
@@ -83,7 +88,7 @@ class Ranking(Step[RankingOptions]):
 
 
 def correlations(rows: Sequence[Mapping[str, float]], metrics: Sequence[str], target: str) -> list[Agreement]:
-    """Spearman's rho of each metric with the target over the rows that have both."""
+    """Spearman's rho of each metric, turned so that higher is better, with the target over the rows that have both."""
     from scipy import stats
 
     made = []
@@ -92,7 +97,8 @@ def correlations(rows: Sequence[Mapping[str, float]], metrics: Sequence[str], ta
         rho = p_value = NAN
         if len(both) >= 4 and (np.ptp(both, axis=0) > 0).all():
             tested: Any = stats.spearmanr(both[:, 0], both[:, 1])
-            rho, p_value = float(tested.statistic), float(tested.pvalue)
+            sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+            rho, p_value = sign * float(tested.statistic), float(tested.pvalue)
         made.append(Agreement(metric, rho, p_value, len(both)))
     return made
 
@@ -105,29 +111,31 @@ def _table(everything: Sequence[Agreement], alone: Sequence[Agreement], target: 
     few = "Fewer than 4 stores have both scores, or one of them is constant."
     rows = [
         Row(
-            label=_title(a.metric),
+            label=_title(b.metric),
+            note="" if b.metric in WITHOUT_LABELS else "reads labels",
             cells=(
-                Number(value=a.rho, reason=few),
-                Number(value=a.p_value, reason=few),
-                Number(value=float(a.n), form="count"),
                 Number(value=b.rho, reason=few),
+                Number(value=b.p_value, reason=few),
                 Number(value=float(b.n), form="count"),
+                Number(value=a.rho, reason=few),
+                Number(value=float(a.n), form="count"),
             ),
         )
-        for a, b in sorted(zip(everything, alone, strict=True), key=lambda pair: -np.nan_to_num(pair[0].rho, nan=-2))
+        for a, b in sorted(zip(everything, alone, strict=True), key=lambda pair: -np.nan_to_num(pair[1].rho, nan=-2))
     ]
     return Table(
         title="Which metric ranks representations as downstream tasks do?",
         label_title="Metric",
         columns=(
-            Column(title="rank correlation", higher_is_better=True),
-            Column(title="p-value"),
-            Column(title="representations", form="count"),
             Column(title="among learnt ones", higher_is_better=True),
+            Column(title="p-value"),
             Column(title="learnt ones", form="count"),
+            Column(title="among all", higher_is_better=True),
+            Column(title="representations", form="count"),
         ),
         rows=tuple(rows),
         caption=f"Spearman's correlation with {_title(target)} on test, over representations; +1: the same order. "
+        "Uniformity and alignment, which are better when lower, count with their sign turned. "
         "P-values are not corrected for the number of metrics; layers of one network are not independent.",
     )
 
@@ -135,9 +143,13 @@ def _table(everything: Sequence[Agreement], alone: Sequence[Agreement], target: 
 def _words(found: Sequence[Agreement], target: str) -> str:
     known = sorted((a for a in found if np.isfinite(a.rho)), key=lambda a: -a.rho)
     if len(known) < 2:
-        return "Too few representations have both scores to compare orders."
+        return "Too few learnt representations have both scores to compare orders."
     best, worst = known[0], known[-1]
-    return (
-        f"Over {best.n} representations, {_title(best.metric)} orders them most like {_title(target)} "
-        f"(rank correlation {best.rho:.2f}), {_title(worst.metric)} least ({worst.rho:.2f})."
+    words = (
+        f"Over {best.n} learnt representations, {_title(best.metric)} orders them most like {_title(target)} "
+        f"(rank correlation {best.rho:.2f}), {_title(worst.metric)} least ({worst.rho:.2f})"
     )
+    blind = next((a for a in known if a.metric in WITHOUT_LABELS), None)
+    if blind is None or blind is best:
+        return f"{words}."
+    return f"{words}; of those that need no labels, {_title(blind.metric)} does most ({blind.rho:.2f})."

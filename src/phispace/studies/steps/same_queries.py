@@ -6,6 +6,7 @@ them. Where they differ, the similarities must be equal: equal vectors may stand
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -36,6 +37,7 @@ class SameQueriesOptions(StepOptions):
     k: int = Field(10, ge=1, description="neighbours of the precision")
     checked: int = Field(500, ge=1, description="queries that scikit-learn is asked too")
     against: tuple[str, ...] = Field(("colour histograms", "pixels"), description="the stores that the claim names")
+    about: tuple[str, ...] = Field((), description="runs that the claim is about; by default all that learnt")
     stores: tuple[str, ...] = Field((), description="only these, in this order; by default all")
     guess: str = ""
 
@@ -85,7 +87,7 @@ class SameQueries(Step[SameQueriesOptions]):
             ),
             _table(precision, learnt, options.k),
         ]
-        claim = _claim(precision, learnt, options) if options.guess else None
+        claim = _claim(precision, learnt, options, len(asked)) if options.guess else None
         if claim is not None:
             sections.append(claim)
         words = (
@@ -141,21 +143,30 @@ def _table(precision: Mapping[str, Mapping[str, float]], learnt: set[str], k: in
 
 
 def _claim(
-    precision: Mapping[str, Mapping[str, float]], learnt: set[str], options: SameQueriesOptions
+    precision: Mapping[str, Mapping[str, float]], learnt: set[str], options: SameQueriesOptions, queries: int
 ) -> Findings | None:
     """Is class meaning in the neighbourhoods that colours and pixels do not give?"""
     against = {label: precision[label]["mean"] for label in options.against if label in precision}
     if not against:
         return None
     bar = max(against.values())
-    means = {label: precision[label]["mean"] for label in precision if label in learnt}
-    above = {label: mean for label, mean in means.items() if mean > bar}
+    about = {label for label in learnt if not options.about or label.split(" ")[0] in options.about}
+    means = {label: precision[label]["mean"] for label in precision if label in about}
+    if not means:
+        return None
+    above = {label for label, mean in means.items() if mean - bar > 2 * _error(mean, bar, queries)}
     best, worst = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
-    verdict: Verdict = "no" if len(above) == len(means) else "yes" if not above else "partly"
+    undecided = not above and max(means.values()) > bar
+    verdict: Verdict = "no" if len(above) == len(means) else "partly" if above else "open" if undecided else "yes"
     names = ", ".join(f"{label} {mean:.1%}" for label, mean in against.items())
     answer = (
-        f"Precision at {options.k} of neighbours, mean over classes: {names}. Of {len(means)} learnt representations "
-        f"{len(above)} are above both; the best, {best}, has {means[best]:.1%}, the lowest, {worst}, "
-        f"{means[worst]:.1%}."
+        f"Precision at {options.k} of neighbours, mean over classes: {names}. Of the {len(means)} representations that "
+        f"the claim is about {len(above)} are above by more than two standard errors; the best, {best}, has "
+        f"{means[best]:.1%}, the lowest, {worst}, {means[worst]:.1%}."
     )
     return Findings(findings=(Finding(claim=options.guess, verdict=verdict, answer=answer),))
+
+
+def _error(one: float, other: float, queries: int) -> float:
+    """Largest standard error of a difference of two precisions: a query's share varies most where it is 0 or 1."""
+    return math.sqrt((one * (1 - one) + other * (1 - other)) / queries)
