@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from phispace.data.views import make_view, to_float
 from phispace.data.views.geometry import (
+    RandomProjective,
     affine_matrices,
     draw_affine,
     draw_projective,
@@ -189,7 +190,15 @@ def test_bad_matrices_and_options_are_refused():
         warp(pictures(2), torch.eye(3))
     with pytest.raises(InputError, match=r"takes matrices \(2, 3, 3\)"):
         warp(pictures(2), torch.eye(3).repeat(3, 1, 1))
-    with pytest.raises(InputError, match=r"cross when the image is scaled by 0.5"):
+    with pytest.raises(InputError, match=r"when the image is scaled by 0.5"):
         make_view("projective", SIZE, scale=(0.5, 1.0), shift=0.3)
     with pytest.raises(InputError, match="'shear' is a number between 0 and 80"):
         make_view("affine", SIZE, shear=90)
+
+
+def test_corners_that_may_lie_on_a_line_are_refused() -> None:
+    """With four corners moved by a quarter of the side and no enlargement a map may have no inverse."""
+    with pytest.raises(InputError, match="below a quarter"):
+        RandomProjective(SIZE, shift=0.25, scale=(1.0, 1.0))
+    found = RandomProjective(SIZE, shift=0.24, scale=(1.0, 1.0)).draw(2000, generator())
+    assert torch.linalg.det(projective_matrices(found, SIZE)).abs().min() > 1e-4

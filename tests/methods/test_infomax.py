@@ -111,6 +111,16 @@ def test_training_draws_locations_and_evaluation_takes_all(monkeypatch):
         assert not torch.equal(first, method.places(features, batch))
 
 
+def test_locations_are_one_set_for_all_where_expectations_are_of_one_location():
+    batch = learning.batch_of(learning.digits()[0][:8])
+    where = torch.arange(16.0).view(1, 1, 4, 4).expand(8, 1, 4, 4)
+    for estimator, sets in (("dv", 1), ("jsd", 8), ("infonce", 8)):
+        method = learning.make("infomax", SMALL, locations=3, local_layer="conv1", estimator=estimator).train()
+        drawn = method.places(where, batch)[:, :, 0]
+        assert len({tuple(row.tolist()) for row in drawn}) >= min(sets, 4)
+        assert (len(drawn.unique(dim=0)) == 1) == (sets == 1)
+
+
 def test_estimates_see_float32_under_autocast(monkeypatch):
     import phispace.methods.infomax as module
 
@@ -134,6 +144,17 @@ def test_what_does_not_fit_is_named():
         learning.make("infomax", SMALL, local_layer="conv9")
     with pytest.raises(InputError, match=r"local_layer is a layer below 'features'"):
         learning.make("infomax", SMALL, local_layer="features")
+    with pytest.raises(InputError, match=r"local_layer is a layer below 'features'.*got 'conv1\+mirror'"):
+        learning.make("infomax", SMALL, local_layer="conv1+mirror")
+
+
+def test_a_single_image_is_normalised_with_what_was_seen():
+    method = learning.make("infomax", SMALL, prior="noise-normal", noise=1e-6).train()
+    codes = torch.randn(64, 16, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    batch = learning.batch_of(learning.digits()[0][:64])
+    normal = method.disturb(codes, batch)
+    assert normal.mean(0).abs().max() < 1e-5
+    assert torch.allclose(method.disturb(codes[:1], batch), normal[:1], atol=0.05)
 
 
 def test_only_what_is_weighed_is_built():

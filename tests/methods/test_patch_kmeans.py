@@ -240,6 +240,15 @@ def learn(method: PatchKMeans, passes: int) -> list[dict[str, torch.Tensor]]:
         return [method.fit_without_gradient(batches) for _ in range(passes)]
 
 
+def test_autocast_moves_no_patch_to_another_word() -> None:
+    plain, under = made("plain"), made("plain")
+    expected = learn(plain, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = learn(under, 2)
+    assert torch.equal(under.encoder.words.dictionary, plain.encoder.words.dictionary)
+    assert [t["error"] for t in found] == [t["error"] for t in expected]
+
+
 @pytest.mark.parametrize("dictionary", ["plain", "spherical"])
 def test_patches_are_white_and_words_come_nearer(dictionary: str) -> None:
     method = made(dictionary)

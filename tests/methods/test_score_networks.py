@@ -45,7 +45,7 @@ def single(kind: str, network: nn.Module, feature: torch.Tensor, code: torch.Ten
     whole = torch.cat([network.features.weight, network.codes.weight], dim=1).double()
     hidden = (whole @ torch.cat([feature, code]).double() + network.features.bias).relu()
     hidden = (network.rest[1].weight.double() @ hidden + network.rest[1].bias).relu()
-    return float(network.rest[3].weight[0].double() @ hidden + network.rest[3].bias)
+    return float(network.last.weight[0].double() @ hidden + network.last.bias)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,6 +95,20 @@ def test_scores_stay_exact_under_autocast():
     assert found.positive.dtype == found.negative.dtype == torch.float32
     expected = torch.einsum("nu,nlu->nl", b.double(), a.double())
     torch.testing.assert_close(found.positive.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_last_layer_of_concat_and_convolve_is_exact_under_autocast():
+    network = LocalScores("concat-and-convolve", CHANNELS, CODE, 16, negatives=1)
+    features, codes = inputs()
+    seen = []
+    network.network.last.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = network(locations(features), codes)
+    (hidden, score), *_ = seen
+    last = network.network.last
+    expected = hidden.double() @ last.weight.double().t() + last.bias.double()
+    torch.testing.assert_close(score.double(), expected, rtol=1e-6, atol=1e-6)
+    assert found.positive.dtype == torch.float32
 
 
 def test_a_large_batch_of_few_images_has_few_others():

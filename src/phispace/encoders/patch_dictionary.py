@@ -13,8 +13,8 @@ from phispace.encoders.base import DEFAULT_LAYER, Encoder, Normalise
 from phispace.encoders.options import Count, Epsilon
 from phispace.errors import InputError
 
-_CHUNK = 1 << 22
-"""Values of the activation that are there at a time, where no gradient is wanted: 16 MB, about what a cache holds."""
+_CHUNK = 1 << 21
+"""Values of the activation that are there at a time, where no gradient is wanted: 8 MB, about what a cache holds."""
 _SMALLEST = 1e-6  # squared distance whose root still has a finite slope
 
 

@@ -55,15 +55,17 @@ def perceptron(
 
     widths = [inputs, *[hidden] * (layers - 1), outputs]
     blocks: list[tuple[int, int, nn.Module | None, nn.Module | None, bool]] = [
-        (a, b, _norm(b) if norm else None, activation(), not norm) for a, b in pairwise(widths[:-1])
+        (a, b, batch_norm(b) if norm else None, activation(), not norm) for a, b in pairwise(widths[:-1])
     ]
     normalised = last in ("norm", "standardise")
-    blocks.append((widths[-2], outputs, _norm(outputs, last == "norm") if normalised else None, None, last == "linear"))
+    blocks.append(
+        (widths[-2], outputs, batch_norm(outputs, last == "norm") if normalised else None, None, last == "linear")
+    )
     head: nn.Module = ProjectionHead(blocks)
     return head
 
 
-def _norm(width: int, affine: bool = True) -> BatchNorm1d:
+def batch_norm(width: int, affine: bool = True) -> BatchNorm1d:
     """torch's batch normalisation with its usual constants, that also takes a batch of one image."""
     norm = BatchNorm1d(width, eps=1e-5, momentum=0.1, scale=affine)
     norm.bias.requires_grad_(affine)

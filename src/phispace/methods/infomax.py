@@ -21,11 +21,12 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from phispace.encoders.base import DEFAULT_LAYER, Encoder
 from phispace.errors import InputError
 from phispace.methods.base import Batch, Method, MethodConfig, Schedule, Task
+from phispace.methods.heads import batch_norm
 from phispace.methods.information import ESTIMATORS, Estimator
 from phispace.methods.prior_matching import Discriminator, distance_from_uniform, prior_terms
 from phispace.methods.score_networks import GlobalScores, Kind, LocalScores, draw_locations, locations
@@ -111,8 +112,12 @@ class InfoMax(Method):
             raise InputError("With method.alpha=0 and method.beta=0 there is no objective; set one of them above 0.")
         self.layer = config.local_layer or map_of_side(encoder, LOCAL_SIDE)
         encoder.check_layers((self.layer,))
-        if self.layer == DEFAULT_LAYER:
-            raise InputError(f"method.local_layer is a layer below {DEFAULT_LAYER!r}, the code; got the code itself.")
+        below = [name for name in encoder.layers if name != DEFAULT_LAYER]
+        if self.layer not in below:
+            raise InputError(
+                f"method.local_layer is a layer below {DEFAULT_LAYER!r}, the code: {', '.join(below)}; "
+                f"got {self.layer!r}."
+            )
         shape, code = encoder.shapes()[self.layer], encoder.width()
         kind, width, negatives = config.score, config.score_width, config.negatives
         scale = width**-0.5 if config.scaled else 1.0
@@ -123,7 +128,7 @@ class InfoMax(Method):
         if config.alpha > 0:
             self.global_scores = GlobalScores(kind, encoder, self.layer, width, negatives=negatives, scale=scale)
         self.discriminator = Discriminator(code) if config.prior == "adversarial" else None
-        self.normalise = nn.BatchNorm1d(code, affine=False) if config.prior == "noise-normal" else None
+        self.normalise = batch_norm(code, affine=False) if config.prior == "noise-normal" else None
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`; `local` and `global`, nats; of an adversary `prior`, `discriminator`, `penalty` before their weights.
@@ -152,12 +157,14 @@ class InfoMax(Method):
         return {"loss": loss, **{name: value.detach() for name, value in terms.items()}}
 
     def places(self, features: Tensor, batch: Batch) -> Tensor:
-        """Locations of the map, (N, L, C); in training as many as the option says, drawn."""
+        """Locations of the map, (N, L, C); in training as many as the option says, drawn: for each image its own, but
+        for `dv`, whose expectations are of one location each, the same for all."""
         places = locations(features)
         count = self.config.locations
         if not self.training or count is None or count >= places.shape[1]:
             return places
-        return draw_locations(places, count, self.batch_rng("locations", batch))
+        rng = self.batch_rng("locations", batch)
+        return draw_locations(places, count, rng, alike=self.config.estimator == "dv")
 
     def disturb(self, codes: Tensor, batch: Batch) -> Tensor:
         """The codes as they are scored, (N, D): normalised and with noise where that is the prior."""

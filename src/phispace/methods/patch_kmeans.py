@@ -61,7 +61,7 @@ class PatchKMeans(Method):
     presets: ClassVar = {
         "coates-2011": {
             "encoder": {"name": "patch-dictionary", "words": 4000},
-            "method": {"dictionary": "plain", "whitening": 0.1},
+            "method": {"dictionary": "plain", "whitening": 0.1, "epochs": 50},
         },
     }
 
@@ -101,20 +101,21 @@ class PatchKMeans(Method):
         `error` is the mean squared error of a whitened patch by its word, `loss` the same as a share of the patches'
         mean square, `empty` the number of words that no patch was nearest to; they begin anew at patches.
         """
-        if not self.passes:
-            self._measure(images)
-        generator = self._rng("patches")
-        words = self._words
-        update = Update(words.data, self.config.dictionary == "spherical")
-        spare = Sample(len(words), words.shape[1])
-        for batch in images:
-            rows = self._whitened(self._drawn(batch, generator))
-            update.add(rows)
-            spare.add(rows, generator)
-        words.copy_(update.result(spare.rows))
-        self.passes += 1
-        count = int(update.count.sum())
-        return _terms(update.error, update.square, count) | {"empty": torch.tensor(float(update.empty))}
+        with torch.autocast(self.device.type, enabled=False):  # bf16 puts some patches to another word
+            if not self.passes:
+                self._measure(images)
+            generator = self._rng("patches")
+            words = self._words
+            update = Update(words.data, self.config.dictionary == "spherical")
+            spare = Sample(len(words), words.shape[1])
+            for batch in images:
+                rows = self._whitened(self._drawn(batch, generator))
+                update.add(rows)
+                spare.add(rows, generator)
+            words.copy_(update.result(spare.rows))
+            self.passes += 1
+            count = int(update.count.sum())
+            return _terms(update.error, update.square, count) | {"empty": torch.tensor(float(update.empty))}
 
     def _measure(self, images: Iterable[Batch]) -> None:
         """Set the whitening, and begin the words at patches, each drawn alike."""
@@ -134,10 +135,11 @@ class PatchKMeans(Method):
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` and `error` of patches of these images, drawn at the same places each time."""
-        seed = int(getattr(self, "run_seed", 0))
-        rows = self._whitened(self._drawn(batch, torch_rng(seed, "method/places")))
-        _, error = nearest(rows, self._words.detach(), self.config.dictionary == "spherical")
-        return _terms(float(error.double().sum()), float(rows.double().square().sum()), len(rows))
+        with torch.autocast(self.device.type, enabled=False):  # bf16 puts some patches to another word
+            seed = int(getattr(self, "run_seed", 0))
+            rows = self._whitened(self._drawn(batch, torch_rng(seed, "method/places")))
+            _, error = nearest(rows, self._words.detach(), self.config.dictionary == "spherical")
+            return _terms(float(error.double().sum()), float(rows.double().square().sum()), len(rows))
 
     def _drawn(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Patches with their contrast normalised, (B patches, d)."""

@@ -98,15 +98,23 @@ class Concatenate(nn.Module):
         super().__init__()
         self.features = nn.Linear(features, width)
         self.codes = nn.Linear(code, width, bias=False)
-        self.rest = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.rest = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(width, width), nn.ReLU())
+        self.last = nn.Linear(width, 1)
         self.negatives = negatives
 
     def forward(self, features: Tensor, codes: Tensor) -> Scores:
         """features (N, L, C), codes (N, 1, D)."""
         own, code = self.features(features), self.codes(codes)
         others = min(self.negatives, len(codes) - 1)
-        scores = [self.rest(own.roll(-shift, 0) + code).squeeze(2).float() for shift in range(1 + others)]
+        scores = [self._score(own.roll(-shift, 0) + code) for shift in range(1 + others)]
         return Scores(scores[0], torch.stack(scores, 1)[:, 1:], others)
+
+    def _score(self, pairs: Tensor) -> Tensor:
+        """(N, L, width) -> (N, L), in float32 whatever the autocast."""
+        hidden = self.rest(pairs)
+        with torch.autocast(hidden.device.type, enabled=False):
+            score: Tensor = self.last(hidden.float()).squeeze(2)
+        return score
 
 
 class LocalScores(nn.Module):
@@ -173,7 +181,9 @@ def locations(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def draw_locations(places: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """Some of the locations, (N, L, C) -> (N, count, C): for each image its own, none twice."""
-    chosen = torch.rand(places.shape[:2], generator=rng).topk(count, dim=1).indices.to(places.device)
+def draw_locations(places: Tensor, count: int, rng: torch.Generator, alike: bool = False) -> Tensor:
+    """Some of the locations, (N, L, C) -> (N, count, C): for each image its own, or all `alike`; none twice."""
+    n, total, _ = places.shape
+    chosen = torch.rand((1 if alike else n, total), generator=rng).topk(count, dim=1).indices.to(places.device)
+    chosen = chosen.expand(n, -1)
     return places.gather(1, chosen[:, :, None].expand(-1, -1, places.shape[2]))

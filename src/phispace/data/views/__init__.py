@@ -62,8 +62,8 @@ _TABLE: dict[str, tuple[str, dict[str, Any], str]] = {
     "simclr": (
         "phispace.data.views.distort:Distort",
         {**_JITTER, "grey": 0.2},
-        "as crop, then colours jittered (0.4, 0.4, 0.2, 0.1; 4 of 5 images) and a fifth made grey; no blur (SimCLR as "
-        "used on CIFAR)",
+        "as crop, then colours jittered (0.4, 0.4, 0.2, 0.1; 4 of 5 images) and a fifth made grey; no blur (SimCLR "
+        "for small images, saturation as in BYOL; the published one for CIFAR is simclr(saturation=0.4))",
     ),
     "simclr-paper": (
         "phispace.data.views.distort:Distort",

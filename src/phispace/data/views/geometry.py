@@ -162,7 +162,7 @@ class RandomAffine(View):
     """An affine map of each image with AET's parameters; grey lies beyond the border.
 
     Options:
-        degrees, shift, scale_from, scale_to, shear: see `draw_affine`.
+        degrees, shift, scale, shear: see `draw_affine`.
         fill: brightness of what lies beyond, 0 to 1.
     """
 
@@ -211,10 +211,10 @@ class RandomProjective(View):
         super().__init__(size)
         self.shift = check_number("shift", shift, 0.4)
         self.scale = check_range("scale", scale, 0.05, 20)
-        if self.shift >= self.scale[0] / 2:
+        if self.shift >= self.scale[0] / 4:
             raise InputError(
-                f"Corners that move by up to {self.shift:g} of the side cross when the image is scaled by "
-                f"{self.scale[0]:g}; give a smaller 'shift' or a larger 'scale'."
+                f"Corners that move by up to {self.shift:g} of the side may lie on a line when the image is scaled by "
+                f"{self.scale[0]:g}: 'shift' must be below a quarter of the smallest 'scale'."
             )
         self.fill = check_number("fill", fill, 1)
 
