@@ -38,6 +38,11 @@ def describe(kind: str, name: str) -> str:
     entry = table.get(name)
     parts = [f"{table.kind[:-1] if table.kind != 'images' else 'images'} {name}", inspect.getdoc(entry) or ""]
     config = getattr(entry, "Config", None)
+    aliases = [alias for alias, of in table.aliases.items() if of == name]
+    if aliases:
+        parts.append(f"Also called: {', '.join(aliases)}")
+    if getattr(entry, "default_encoder", ""):
+        parts.append(f"Encoder, unless another is named or a preset has one: {entry.default_encoder}")
     if config is not None and hasattr(config, "model_fields"):
         parts.append(_options(config))
     elif inspect.isclass(entry):

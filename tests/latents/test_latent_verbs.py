@@ -61,7 +61,7 @@ def test_an_autoencoder_has_no_prior(others: dict[str, Run], images: ImageSet):
 
 
 def test_a_run_without_a_decoder_is_refused_in_a_sentence(others: dict[str, Run], images: ImageSet):
-    with pytest.raises(InputError, match=r"trained by 'supervised', which has no decoder.*vae"):
+    with pytest.raises(InputError, match=r"trained by 'supervised', which has no decoder of codes alone.*vae"):
         draw_latents(others["plain"], images=images)
     with pytest.raises(InputError, match="no decoder"):
         likelihood_bounds(others["plain"], images=images)

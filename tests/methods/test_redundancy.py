@@ -215,3 +215,6 @@ def test_without_variance_vicreg_collapses_and_is_told_so():
     with torch.no_grad():
         found = method.measure([learning.digits()[0]])
     assert "have collapsed" in method.verdict(found), found
+    small = found | {"projection_std": 0.9, "projection_rank": 20.0}  # as a small cloud of all directions
+    assert method.collapsed(small)
+    assert not method.collapsed(small | {"projection_deviation": 1.0})

@@ -9,10 +9,14 @@ import pairs
 import pytest
 import torch
 
+from phispace.encoders.build import build_encoder
 from phispace.errors import InputError
 from phispace.methods import REGISTRY
 from phispace.methods.base import Batch
+from phispace.methods.curriculum import check_side
+from phispace.methods.optimizers import parameter_groups
 from phispace.methods.with_teacher import WithTeacher
+from phispace.training.config import make_config
 
 NAMES = ["simclr", "moco", "byol", "simsiam", "dino", "supcon"]
 TAUGHT = [name for name in NAMES if issubclass(REGISTRY.get(name), WithTeacher)]
@@ -68,6 +72,17 @@ def test_views_are_reduced_to_a_side_and_an_encoder_that_cannot_is_refused():
     assert method.project(batch().views[0]).shape == (24, method.config.projection)
     with pytest.raises(InputError, match="'side' needs an encoder"):
         learning.make("simclr", MLP, side=6)
+    larger = learning.make("simclr", MLP, side=24)
+    view = torch.rand(3, 1, 8, 8)
+    assert larger.seen(view) is view, "images are never made larger"
+
+
+@pytest.mark.parametrize(
+    "name", ["simclr", "moco", "byol", "simsiam", "dino", "supcon", "barlow-twins", "vicreg", "lejepa"]
+)
+def test_a_batch_of_one_has_nothing_to_compare(name):
+    with pytest.raises(InputError, match="batch_size"):
+        make_config(method=name, images="digits", settings=["method.batch_size=1"])
 
 
 @pytest.mark.parametrize("name", [*NAMES, "barlow-twins", "vicreg", "lejepa"])
@@ -131,3 +146,22 @@ def test_mocos_queue_takes_the_keys_of_a_step_and_only_in_training():
     assert not torch.equal(before[:20], method.queue.keys[:20])
     assert torch.equal(before[20:], method.queue.keys[20:])
     torch.testing.assert_close(method.queue.keys.norm(dim=1), torch.ones(100))
+
+
+def test_a_side_that_is_too_small_names_the_least_that_fits():
+    encoder = build_encoder("speednet", 3, 32, widths=(4, 4, 8))
+    with pytest.raises(InputError, match=r"the least that 'side' can be is (\d+)") as refused:
+        check_side(encoder, 4, "side")
+    least = int(str(refused.value).rstrip(".").split()[-1])
+    check_side(encoder, least, "side")
+    with pytest.raises(InputError):
+        check_side(encoder, least - 1, "side")
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0])
+def test_the_predictor_of_simsiam_has_a_rate_of_its_own(rate):
+    method = learning.make("simsiam", MLP, head_rate=0.5, learning_rate=0.01, predictor_rate=rate)
+    groups = parameter_groups(method, method.config)
+    rates = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert {rates[id(p)] for p in method.predictor.parameters() if p.ndim > 1} == {0.005 * rate}
+    assert {rates[id(p)] for p in method.projector.parameters() if p.ndim > 1} == {0.005}

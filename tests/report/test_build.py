@@ -138,6 +138,16 @@ def gained(tmp_path: Path, learnt: float, untrained: float) -> str:
     return run_report(run).answer
 
 
+def test_a_layer_is_compared_with_itself_untrained(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "r", logged=False, scored=False, drawn=False)
+    run.add_scores([score("linear", "block2 @ last", {"accuracy": 0.87})])
+    run.add_scores([score("linear", "untrained block1", {"accuracy": 0.96})])
+    run.add_scores([score("linear", "untrained block2", {"accuracy": 0.7})])
+    said = run_report(run).answer
+    assert "on the untrained encoder 70.0" in said
+    assert "96.0" not in said
+
+
 def test_a_gain_within_the_intervals_is_called_chance(tmp_path: Path) -> None:
     assert "overlap, so this may be chance" in gained(tmp_path, 0.885, 0.880)
 

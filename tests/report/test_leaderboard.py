@@ -282,3 +282,22 @@ def test_refusals(tmp_path: Path) -> None:
     unscored = Leaderboard(tuple(boards([run(tmp_path / "u", "u", None)])))
     assert "scored yet" in unscored.report(tmp_path, None).answer
     assert unscored.lines()
+
+
+def test_baselines_of_a_reconstruction_and_of_each_layer_stand_on_the_board(tmp_path: Path) -> None:
+    made = run(tmp_path, "a", 0.7)
+    made.add_scores(
+        [score("reconstruction", s, {"mse": v}) for s, v in (("features @ best", 0.1), ("mean-image", 0.3))]
+    )
+    made.add_scores([score("linear", "untrained block2", {"accuracy": 0.5})])
+    rows = entrants([made])
+    assert {"mean-image", "untrained", "untrained block2"} <= {e.store for e in rows if e.baseline}
+    labels = [e.label for e in rows if e.baseline]
+    assert len(labels) == len(set(labels))
+
+
+def test_the_headline_says_what_the_best_baseline_has(tmp_path: Path) -> None:
+    low = Leaderboard((board([run(tmp_path / "low", "a", 0.7)]),)).report(tmp_path, None).answer
+    high = Leaderboard((board([run(tmp_path / "high", "a", 0.995)]),)).report(tmp_path, None).answer
+    assert "not above the best baseline" in low
+    assert "The best baseline" in high

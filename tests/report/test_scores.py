@@ -18,8 +18,11 @@ from phispace.report.scores import (
     number_of,
     primary_facts,
     primary_of,
+    rival_label,
     score_section,
     score_table,
+    short_name,
+    store_name,
 )
 
 
@@ -109,6 +112,21 @@ def test_headline_numbers_name_their_rivals() -> None:
     assert facts[0].value.value == 0.9
     assert "raw pixels 40.0" in facts[0].note
     assert "untrained 50.0" in facts[0].note
+
+
+def test_each_layer_is_held_against_its_own_untrained_one() -> None:
+    accuracy = {"block1 @ best": 0.9, "block2 @ best": 0.8, "features @ best": 0.7, "pixels": 0.4}
+    accuracy |= {"untrained block1": 0.85, "untrained block2": 0.5, "pca block2": 0.45}
+    rows = [score("linear", s, {"accuracy": v}) for s, v in accuracy.items()]
+    for layer, said in (("block1", "85.0"), ("block2", "50.0")):
+        (fact,) = primary_facts(rows, layer)
+        assert f"untrained, {layer} {said}" in fact.note
+    (fact,) = primary_facts(rows, "features")
+    assert "untrained" not in fact.note, "it was not scored for this layer"
+    assert store_name("pca block2") == "PCA of the pixels, as many as block2 has"
+    assert short_name("untrained block2") == "untrained encoder, block2"
+    assert rival_label(rows, "pca", "block2") == "pca block2"
+    assert rival_label([score("linear", "untrained", {})], "untrained", "fc1") == "untrained", "of an earlier file"
 
 
 def test_of_several_the_best_is_the_headline_and_the_best_baseline_stands_beside() -> None:

@@ -17,6 +17,8 @@ from phispace.errors import DataError, RunError
 from phispace.methods.optimizers import rate_factor
 from phispace.progress import Progress
 from phispace.run import Run
+from phispace.training.config import make_config
+from phispace.training.resume import extension_caveat
 from phispace.training.table import read_table
 from phispace.training.train import train
 
@@ -101,6 +103,24 @@ def test_more_epochs_with_a_schedule_say_that_the_rate_jumps(tmp_path: Path, ima
     run = train(asked, tmp_path / "run", images=images, resume=True, epochs=3, progress=heard)
     assert run.record["result"]["epochs"] == 3
     assert [line for line in heard.lines if "jumps" in line]
+
+
+def test_what_else_is_laid_out_over_all_steps_is_named() -> None:
+    def said(method: str, *settings: str) -> str:
+        config = make_config(method=method, images="digits", epochs=4, settings=["method.schedule=constant", *settings])
+        return extension_caveat(config, 2) or ""
+
+    assert said("supervised") == ""
+    for method, settings, option in (
+        ("byol", ("method.warmup=0.0",), "teacher_schedule"),
+        ("dino", ("method.warmup=0.0", "method.teacher_schedule=constant"), "temperature_warmup"),
+        ("vae", ("method.kl_warmup=0.5",), "kl_warmup"),
+        ("beta-vae", ("method.capacity=5.0",), "capacity_steps"),
+    ):
+        words = said(method, *settings)
+        assert f"laid out over all steps (method.{option}) follows the 4 epochs" in words
+        assert "jumps" not in words
+    assert "jumps" in said("byol", "method.schedule=cosine")
 
 
 RATED = (*SETTINGS, "method.schedule=cosine", "method.warmup=0.3", "method.rate_end=0.05")

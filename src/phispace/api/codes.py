@@ -188,6 +188,6 @@ def need_decoder(method: Method, run: Run) -> None:
     if not callable(getattr(method, "decode", None)):
         name = run.config.get("method", {}).get("name", type(method).__name__)
         raise InputError(
-            f"The run {run.name} was trained by {name!r}, which has no decoder, so its code cannot be turned into "
-            "images; vae, beta-vae, beta-tcvae and autoencoder have one."
+            f"The run {run.name} was trained by {name!r}, which has no decoder of codes alone, so none can be "
+            "made an image; vae, beta-vae, beta-tcvae and autoencoder have one."
         )

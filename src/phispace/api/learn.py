@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phispace.errors import DataError
+from phispace.errors import DataError, InputError
 from phispace.progress import Progress
 from phispace.run import Run
 
@@ -88,6 +88,10 @@ def train(
     from phispace.training.config import make_config
     from phispace.training.train import train as run_training
 
+    if images is not None and not isinstance(images, (str, Path, ImageSet)):
+        raise InputError(
+            f"Images are a name, a path or an ImageSet; got {type(images).__name__}. Arrays can be saved as .npz."
+        )
     ready = images if isinstance(images, ImageSet) else None
     name = ready.name if ready is not None else None if images is None else str(images)
     target = Path(out) if out is not None else Path("runs") / f"{method or 'supervised'}-{Path(name or 'digits').stem}"
@@ -181,7 +185,8 @@ def embed(
 
     run = open_run(run)
     found = images_of(run, images, data_dir=data_dir, size=size, progress=progress)
-    return extract_run(run, found, tuple(layers), checkpoint=checkpoint, progress=progress)
+    wanted = (layers,) if isinstance(layers, str) else tuple(layers)
+    return extract_run(run, found, wanted, checkpoint=checkpoint, progress=progress)
 
 
 def open_run(source: Run | Path | str) -> Run:

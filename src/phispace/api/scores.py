@@ -178,11 +178,17 @@ def _baselines(
     """The stores to hold a layer of this width against, and the components that further stores are projected on."""
     from phispace.embeddings.baselines import fit_pca, in_components, pixels
     from phispace.embeddings.extract import extract_untrained
+    from phispace.report.scores import baseline_label
 
     raw = pixels(images)
     components = fit_pca(raw, width)
     untrained = extract_untrained(run, images, (layer,), progress=progress)[layer]
-    return {"pixels": raw, "pca": in_components(raw, components), "untrained": untrained}, components
+    stores = {
+        "pixels": raw,
+        baseline_label("pca", layer): in_components(raw, components),
+        baseline_label("untrained", layer): untrained,
+    }
+    return stores, components
 
 
 class _Keeper:

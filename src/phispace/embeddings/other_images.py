@@ -40,7 +40,8 @@ def other_image_stores(
         own: the images it was trained on; `pca` is fitted on their train part.
         wanted: name of a set -> its items, as `variant_stores` takes them (`train:5000+test:2000`).
         load: gives the set of a name, at the run's size.
-        labels: of the stores that are scored: `pixels`, `pca`, `untrained`; any other label stands for the layer.
+        labels: of the stores that are scored: `pixels`, `pca`, `untrained`, the layer's name behind them or not; any
+            other label stands for the layer.
         components: what `fit_pca` gave for `pca`, where it is at hand.
 
     Returns:
@@ -59,10 +60,10 @@ def other_image_stores(
         for label in labels:
             if label == "pixels":
                 store = pixels(part)
-            elif label == "pca":
+            elif label.partition(" ")[0] == "pca":
                 components = components or fit_pca(pixels(own, ("train",)), main.dim)
                 store = in_components(pixels(part), components)
-            elif label == "untrained":
+            elif label.partition(" ")[0] == "untrained":
                 store = extract_untrained(run, part, (layer,), progress=progress)[layer]
             else:
                 store = main

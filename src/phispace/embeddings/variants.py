@@ -54,8 +54,9 @@ def variant_stores(
         layer, checkpoint: what is embedded of the run.
         wanted: variant (see `phispace.data.variants`) -> the splits that are needed, joined by `+`; `test:1000` is at
             most 1,000 items of test, always the same ones.
-        labels: of the stores that are scored: `pixels`, `pca` and `untrained` are the baselines (`pca` of the layer's
-            width, fitted on the clean train part), any other label stands for the run's layer itself.
+        labels: of the stores that are scored: `pixels`, `pca` and `untrained`, the layer's name behind them or not, are
+            the baselines (`pca` of the layer's width, fitted on the clean train part), any other label stands for the
+            run's layer itself.
         components: what `fit_pca` gave for `pca`, where it is at hand; otherwise it is fitted when a store needs it.
         seed: of the changes' draws.
 
@@ -144,8 +145,9 @@ def _source(
 ) -> _Source:
     if label == "pixels":
         return _Pixels(run, images)
-    encoded = _Encoded(run, images, layer, UNTRAINED if label == "untrained" else checkpoint)
-    return _Pca(run, images, encoded, components) if label == "pca" else encoded
+    kind = label.partition(" ")[0]
+    encoded = _Encoded(run, images, layer, UNTRAINED if kind == "untrained" else checkpoint)
+    return _Pca(run, images, encoded, components) if kind == "pca" else encoded
 
 
 def _kept(path: Path, source: _Source, changed: ImageSet, positions: np.ndarray) -> Embeddings | None:

@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from phispace.methods.base import MethodConfig
-from phispace.methods.redundancy import MINUTES, SOLO_LEARN, Redundancy, RedundancyConfig
+from phispace.methods.redundancy import MINUTES, Redundancy, RedundancyConfig, solo_learn
 
 
 class BarlowTwinsConfig(RedundancyConfig):
@@ -40,7 +40,10 @@ class BarlowTwins(Redundancy):
     Config: ClassVar[type[MethodConfig]] = BarlowTwinsConfig
     presets: ClassVar = {
         "minutes": {**MINUTES, "method": {**MINUTES["method"], "redundancy": 0.02}},
-        "solo-learn": SOLO_LEARN,
+        # That library multiplies the loss by 0.1, which moves what LARS does not adapt.
+        "solo-learn": solo_learn(
+            bias_rate=0.1, views="simclr(crop=[0.08, 1.0])+simclr(crop=[0.08, 1.0], solarise=0.2)"
+        ),
     }
 
     config: BarlowTwinsConfig

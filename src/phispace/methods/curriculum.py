@@ -50,12 +50,21 @@ def mirror_every_other_epoch(images: Tensor, index: Tensor, epoch: int, seed: in
 
 def check_side(encoder: Encoder, side: int, option: str) -> None:
     """Raise InputError, naming the option, if the encoder's features do not keep their width at this side."""
-    try:
-        width = encoder.width(f"{DEFAULT_LAYER}+{side}px")
-    except InputError:
-        width = None
-    if width != encoder.width():
+    if _takes(encoder, side):
+        return
+    least = next((larger for larger in range(side + 1, encoder.size) if _takes(encoder, larger)), None)
+    if least is not None:
         raise InputError(
-            f"{type(encoder).__name__} was built for images of {encoder.size} pixels and does not take {side}; "
-            f"{option!r} needs an encoder that pools over the whole map, such as speednet or resnet18."
+            f"{type(encoder).__name__} does not take {side} pixels; the least that {option!r} can be is {least}."
         )
+    raise InputError(
+        f"{type(encoder).__name__} was built for images of {encoder.size} pixels and does not take {side}; "
+        f"{option!r} needs an encoder that pools over the whole map, such as speednet or resnet18."
+    )
+
+
+def _takes(encoder: Encoder, side: int) -> bool:
+    try:
+        return encoder.width(f"{DEFAULT_LAYER}+{side}px") == encoder.width()
+    except InputError:
+        return False

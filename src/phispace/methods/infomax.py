@@ -16,6 +16,7 @@ Reference: Hjelm et al., "Learning deep representations by mutual information es
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
@@ -129,6 +130,19 @@ class InfoMax(Method):
             self.global_scores = GlobalScores(kind, encoder, self.layer, width, negatives=negatives, scale=scale)
         self.discriminator = Discriminator(code) if config.prior == "adversarial" else None
         self.normalise = batch_norm(code, affine=False) if config.prior == "noise-normal" else None
+
+    @property
+    def opening(self) -> str:
+        """Which map the places are of."""
+        if self.config.beta == 0:
+            return ""
+        places = math.prod(self.encoder.shapes()[self.layer][1:])
+        if places > 1:
+            return f"Places are those of the layer {self.layer!r}: {places} an image."
+        return (
+            f"The layer {self.layer!r} has a single place, the whole image, so nothing is local and the task is easy; "
+            "an encoder with maps (dim, convnet2, resnet18) suits the method."
+        )
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`; `local` and `global`, nats; of an adversary `prior`, `discriminator`, `penalty` before their weights.

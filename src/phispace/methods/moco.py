@@ -70,7 +70,7 @@ class MoCo(WithTeacher):
                 "weight_decay": 5e-4,
                 "decay_all": True,
                 "warmup": 0.0,
-                "views": "simclr(saturation=0.4)",
+                "views": "simclr(crop=[0.08, 1.0], saturation=0.4)",
             },
         },
     }

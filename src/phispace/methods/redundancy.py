@@ -39,7 +39,12 @@ SOLO_LEARN: Mapping[str, Mapping[str, Any]] = {
         "projector_layers": 3,
     },
 }
-"""The preset `solo-learn`: the settings with which that library publishes CIFAR-10 results, at a batch of 256."""
+"""What the presets `solo-learn` share: settings that library publishes CIFAR-10 results with, at a batch of 256."""
+
+
+def solo_learn(**method: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The preset `solo-learn` of a method, with its own options."""
+    return {**SOLO_LEARN, "method": {**SOLO_LEARN["method"], **method}}
 
 
 class RedundancyConfig(TwoViewsConfig):

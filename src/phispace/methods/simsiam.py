@@ -12,6 +12,7 @@ Reference: Chen and He, "Exploring Simple Siamese Representation Learning", CVPR
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -31,6 +32,7 @@ class SimSiamConfig(TwoViewsConfig):
     projection: int = Field(512, ge=1, description="values of a projection")
     predictor: bool = Field(True, description="predict the other view's projection; without it the projections meet")
     predictor_hidden: int = Field(128, ge=1, description="values between the predictor's two layers")
+    predictor_rate: float = Field(1.0, gt=0, description="factor of the predictor's learning rate, beside head_rate")
     stop_gradient: bool = Field(True, description="no gradient through the projection that is predicted")
 
 
@@ -50,7 +52,7 @@ class SimSiam(TwoViews):
 
     projector_last = "standardise"
     presets: ClassVar = {
-        "minutes": minutes(12),
+        "minutes": minutes(12, learning_rate=1e-3, head_rate=0.5, predictor_rate=10.0),
         "paper": {
             "encoder": {"name": "resnet18"},
             "method": {
@@ -78,6 +80,10 @@ class SimSiam(TwoViews):
         self.predictor: nn.Module = nn.Identity()
         if config.predictor:
             self.predictor = perceptron(config.projection, config.predictor_hidden, config.projection)
+
+    def rate_factors(self) -> Mapping[nn.Parameter, float]:
+        """Where the predictor is fast against what it predicts, fewer directions are lost (Tian et al., ICML 2021)."""
+        return dict.fromkeys(self.predictor.parameters(), self.config.predictor_rate)
 
     def loss_terms(self, batch: Batch) -> dict[str, Tensor]:
         """`loss`, which is minus the cosine of predictions and projections, both ways."""

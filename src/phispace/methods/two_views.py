@@ -25,8 +25,9 @@ from phispace.methods.heads import Last, perceptron
 from phispace.metrics.collapse import Verdict, judge
 
 
-def minutes(epochs: int) -> Mapping[str, Mapping[str, Any]]:
-    """The preset `minutes` of these methods: for tens of thousands of small images and a processor."""
+def minutes(epochs: int, **method: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The preset `minutes` of these methods, for tens of thousands of small images and a processor, with a method's
+    own options."""
     return {
         "encoder": {"name": "speednet", "widths": (32, 64, 256), "pool": "mean"},
         "method": {
@@ -35,6 +36,7 @@ def minutes(epochs: int) -> Mapping[str, Mapping[str, Any]]:
             "optimizer": "muon",
             "learning_rate": 5e-3,
             "weight_decay": 0.0,
+            **method,
         },
     }
 
@@ -43,6 +45,7 @@ class TwoViewsConfig(MethodConfig):
     """Options of all methods that compare two views."""
 
     epochs: int = Field(100, ge=1, description="passes over the training images")
+    batch_size: int = Field(256, ge=2, description="images a step, over all devices' shares on one device")
     optimizer: Optimizer = Field("adamw", description="how weights are updated")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate, for a loss averaged over the batch")
     weight_decay: float = Field(0.01, ge=0, description="decay per step and unit of learning rate")
@@ -54,7 +57,9 @@ class TwoViewsConfig(MethodConfig):
     projection: int = Field(128, ge=1, description="values of a projection")
     projector_norm: bool = Field(True, description="batch normalisation before the projector's activations")
     side: int | None = Field(
-        None, ge=4, description="side in pixels that views are reduced to for training, which costs less; or their own"
+        None,
+        ge=4,
+        description="side in pixels that larger views are reduced to for training, which costs less; or their own",
     )
 
 
@@ -74,7 +79,7 @@ class TwoViews(Method):
 
     def __init__(self, encoder: Encoder, config: TwoViewsConfig, task: Task) -> None:
         super().__init__(encoder, config, task)
-        if config.side is not None:
+        if config.side is not None and config.side < encoder.size:
             check_side(encoder, config.side, "side")
         self.projector = self.make_projector(encoder.width())
         self._possible = config.projection
@@ -93,7 +98,8 @@ class TwoViews(Method):
 
     def seen(self, view: Tensor) -> Tensor:
         """A view (B, C, H, W) as the networks get it."""
-        return view if self.config.side is None else at_side(view, self.config.side)
+        side = self.config.side
+        return view if side is None or side >= view.shape[-1] else at_side(view, side)
 
     def project(self, view: Tensor) -> Tensor:
         """z (B, D) of a view (B, C, H, W) with values in [0, 1]."""

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from phispace.methods.base import MethodConfig
-from phispace.methods.redundancy import MINUTES, SOLO_LEARN, Redundancy, RedundancyConfig
+from phispace.methods.redundancy import MINUTES, Redundancy, RedundancyConfig, solo_learn
 
 SHRUNK = 0.1
 """Mean deviation of the projections' dimensions under which they have collapsed."""
@@ -51,7 +51,8 @@ class VICReg(Redundancy):
     Config: ClassVar[type[MethodConfig]] = VICRegConfig
     presets: ClassVar = {
         "minutes": {**MINUTES, "method": {**MINUTES["method"], "covariance": 10.0}},
-        "solo-learn": SOLO_LEARN,
+        # That library adds the variance terms of both views, of which this is the mean.
+        "solo-learn": solo_learn(variance=50.0, views="simclr(solarise=0.1)"),
     }
 
     config: VICRegConfig
@@ -82,6 +83,10 @@ class VICReg(Redundancy):
                 "variance term asks for 1."
             )
         return super().verdict(found)
+
+    def collapsed(self, found: Mapping[str, float]) -> bool:
+        """As `verdict` says."""
+        return found["projection_deviation"] < SHRUNK or super().collapsed(found)
 
 
 def vicreg_terms(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor, Tensor]:

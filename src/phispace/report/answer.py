@@ -9,7 +9,7 @@ from typing import Any
 from phispace.report.document import Number
 from phispace.report.history import History
 from phispace.report.numerals import sentence
-from phispace.report.scores import evaluation_title, is_baseline, number_of, primary_of, rule
+from phispace.report.scores import evaluation_title, is_baseline, number_of, primary_of, rival_label
 
 Entry = Mapping[str, Any]
 # Evaluations in the order in which the answer prefers them.
@@ -29,9 +29,10 @@ def main_entry(entries: Sequence[Entry]) -> Entry | None:
 
 
 def _rival(entries: Sequence[Entry], main: Entry, store: str) -> Number | None:
+    label = rival_label(entries, store, str(main["store"]).partition(" @ ")[0])
     for entry in entries:
         same = entry["evaluation"] == main["evaluation"] and entry.get("options") == main.get("options")
-        if same and rule(str(entry["store"])) == store:
+        if same and entry["store"] == label:
             number = number_of(entry, str(primary_of(main)), caveats=False)
             return number if number.value is not None else None
     return None

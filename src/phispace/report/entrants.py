@@ -16,7 +16,7 @@ from typing import Any
 from phispace.errors import DataError, InputError
 from phispace.evaluation.items import Items
 from phispace.report.record import encoder_name, field, images_name, is_foreign, method_name
-from phispace.report.scores import is_baseline, primary_of, rule, store_name
+from phispace.report.scores import BASELINES, is_baseline, primary_of, rule, store_name
 from phispace.run import Run
 
 Entry = Mapping[str, Any]
@@ -25,7 +25,6 @@ _WATCHING = (
     *("seed", "tensorboard", "log_every", "checkpoint_seconds", "checkpoint_steps", "health_every", "health_items"),
     "checkpoints",
 )
-_BASELINES = ("pixels", "pca", "untrained", "majority")
 
 
 @dataclass(frozen=True)
@@ -168,11 +167,14 @@ def _baseline_entrants(groups: Sequence[Sequence[Run]]) -> list[Entrant]:
         for run in group:
             for store in dict.fromkeys(str(e["store"]) for e in scored(run) if is_baseline(str(e["store"]))):
                 shown = f"{encoder_name(run)}, untrained" if rule(store) == "untrained" else store_name(store)
-                if rule(store) == "pca":
+                more = store.partition(" @ ")[0].partition(" ")[2]
+                if rule(store) == "untrained" and more:
+                    shown += f", {more}"
+                if rule(store) == "pca" and not more:
                     width = field(run.record, "encoder.width")
                     shown += f" ({width})" if width else ""
                 made.setdefault(f"{store}\x1f{shown}", []).append(run)
-    order = sorted(made, key=lambda key: _BASELINES.index(rule(key.split("\x1f")[0])))
+    order = sorted(made, key=lambda key: BASELINES.index(rule(key.split("\x1f")[0])))
     found = []
     for key in order:
         store, label = key.split("\x1f")

@@ -38,7 +38,7 @@ from phispace.report.numerals import sentence
 from phispace.report.plain import report_markdown, to_csv, to_lines
 from phispace.report.plaintext import csv_text
 from phispace.report.record import field
-from phispace.report.scores import evaluation_title, form_of, score_title
+from phispace.report.scores import evaluation_title, form_of, is_higher_better, score_title
 from phispace.report.standing import Pair
 from phispace.run import now, safe_name
 
@@ -136,11 +136,28 @@ def answer(board: Board) -> str:
     low, high = reached.interval or (None, None)
     own = sentence(Number(value=reached.value, low=low, high=high, form=form_of(score.metric)))
     what = score_title(score.evaluation, score.metric)
-    said = f"On {board.images}, {best.label} stands first ({what} {own}, {_seeds(best)})."
+    said = (
+        f"On {board.images}, {best.label} stands first ({what} {own}, {_seeds(best)}).{_beside(board, reached.value)}"
+    )
     for pair in board.pairs[score.key]:
         if pair.a is best and not pair.b.baseline:
             return f"{said} {_ahead(pair)}"
     return said
+
+
+def _beside(board: Board, reached: float) -> str:
+    """What the best baseline has of the first score, a sentence; empty without one."""
+    score = board.scores[0]
+    sign = -1.0 if is_higher_better(score.evaluation, score.metric) is False else 1.0
+    values = {e.label: board.measured[e.label, score.key].value for e in board.entrants if e.baseline}
+    values = {label: value for label, value in values.items() if math.isfinite(value)}
+    if not values:
+        return ""
+    label = max(values, key=lambda k: sign * values[k])
+    value = sentence(Number(value=values[label], form=form_of(score.metric)))
+    if sign * values[label] < sign * reached:
+        return f" The best baseline, {label}, has {value}."
+    return f" That is not above the best baseline, {label}, which has {value}."
 
 
 def _seeds(entrant: Entrant) -> str:

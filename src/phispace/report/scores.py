@@ -16,6 +16,7 @@ from phispace.report.document import Column, Fact, Form, Number, Row, Table
 from phispace.report.emphasis import emphasise
 
 Entry = Mapping[str, Any]
+USUAL_LAYER = "features"
 BASELINES = ("pixels", "pca", "untrained", "majority", "mean-image")
 _NAMES = {
     "pixels": "raw pixels",
@@ -69,12 +70,27 @@ def store_name(store: str) -> str:
     if kind not in _NAMES:
         return store
     more = store[len(kind) :].partition("@")[0].strip()
+    if kind == "pca" and more and not more[0].isdecimal():
+        more = f"as many as {more} has"
     return f"{_NAMES[kind]}, {more}" if more else _NAMES[kind]
 
 
 def short_name(store: str) -> str:
     """The same for the small places of a figure."""
-    return {"pca": "PCA of pixels", "untrained": "untrained encoder"}.get(rule(store), store_name(store))
+    kind, _, more = store.partition(" @ ")[0].partition(" ")
+    short = {"pca": "PCA of pixels", "untrained": "untrained encoder"}.get(kind.lower())
+    return store_name(store) if short is None else f"{short}, {more}" if more else short
+
+
+def baseline_label(kind: str, layer: str) -> str:
+    """Label of the store that a layer is held against, where it is another one for each layer: `untrained block2`."""
+    return kind if layer == USUAL_LAYER else f"{kind} {layer}"
+
+
+def rival_label(entries: Sequence[Entry], kind: str, layer: str) -> str | None:
+    """The label under which the baseline of this kind was scored for a layer; a file may have one for all layers."""
+    there = {str(e["store"]) for e in entries if rule(str(e["store"])) == kind}
+    return next((label for label in (f"{kind} {layer}", kind) if label in there), None)
 
 
 def rule(store: str) -> str:
@@ -257,13 +273,14 @@ def primary_facts(entries: Sequence[Entry], store: str, first: Mapping[str, str]
         metric = _named(entry, first)
         if metric is None:
             continue
+        layer = str(entry["store"]).partition(" @ ")[0]
+        labels = [rival_label(entries, kind, layer) for kind in ("pixels", "untrained")]
         rivals = [
             f"{store_name(str(e['store']))} {_short(number_of(e, metric))}"
             for e in entries
             if e["evaluation"] == entry["evaluation"]
             and e.get("options") == entry.get("options")
-            and is_baseline(str(e["store"]))
-            and rule(str(e["store"])) in ("pixels", "untrained")
+            and e["store"] in labels
         ]
         number = number_of(entry, metric, caveats=False)
         title = evaluation_title(str(entry["evaluation"]))

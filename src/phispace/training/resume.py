@@ -4,7 +4,8 @@ A run goes on with its own configuration and its own images; anything else would
 Only the number of epochs may grow. What concerns the machine alone (where data lie, how often is saved or logged,
 threads) may differ.
 
-More epochs: with a constant rate the longer run is the one that would have been made at once, bit for bit. Where the
+More epochs: with a constant rate the longer run is the one that would have been made at once, bit for bit, unless the
+method lays something else out over all steps (a teacher's momentum, the weight of a term), which is said. Where the
 rate has a schedule, `training.extend` says what becomes of it:
 
     continue   the schedule is laid out anew over all epochs; from here on the rate follows the longer one, so it jumps
@@ -127,8 +128,32 @@ def reopened(run: Run, config: RunConfig, provenance: dict[str, Any]) -> dict[st
 def extension_caveat(config: RunConfig, had: int) -> str | None:
     """What a user who asks for more epochs must know, or None."""
     total, schedule = int(config.method["epochs"]), config.method.get("schedule", "constant")
-    if total <= had or not _scheduled(config):
+    if total <= had:
         return None
+    said = [_schedule_caveat(config, had, total, schedule)] if _scheduled(config) else []
+    others = [f"method.{name}" for name in _over_all_steps(config)]
+    if others:
+        said.append(
+            f"What is laid out over all steps ({', '.join(others)}) follows the {total} epochs from here on, so a new "
+            f"run of {total} epochs would end elsewhere."
+        )
+    return " ".join(said) or None
+
+
+def _over_all_steps(config: RunConfig) -> list[str]:
+    """Options, the learning rate's aside, by which something goes from its beginning to its end over all steps."""
+    method = config.method
+    laid_out = {
+        "teacher_schedule": method.get("teacher_schedule") == "cosine",
+        "temperature_warmup": bool(method.get("temperature_warmup")),
+        "kl_warmup": bool(method.get("kl_warmup")),
+        "capacity_steps": bool(method.get("capacity")),
+        "resolutions": bool(method.get("resolutions")),
+    }
+    return [name for name, there in laid_out.items() if there]
+
+
+def _schedule_caveat(config: RunConfig, had: int, total: int, schedule: str) -> str:
     if had in config.method["restarts"]:
         return (
             f"The schedule {schedule!r} begins anew after epoch {had} and is laid out over the {total - had} added "

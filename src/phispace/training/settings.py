@@ -31,7 +31,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
         InputError: no equals sign, or no key.
     """
     result: dict[str, Any] = {}
-    for setting in settings:
+    for setting in [settings] if isinstance(settings, str) else settings:
         key, equals, value = setting.partition("=")
         path = [part.strip() for part in key.split(".")]
         if not equals or not all(path):

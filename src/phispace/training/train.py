@@ -211,6 +211,10 @@ class _Training:
             return run, str(run.record["choices"]["precision"])
         start = self.plan.config.encoder.start
         began_with = {} if start is None else {"began_with": start_from(method, start)}
+        bad = len(self.plan.images.quarantine)
+        if bad and self.world.first:
+            many = f"{bad:,} images are" if bad > 1 else "1 image is"
+            self.progress.say(f"{many} left out as unusable; `phispace data inspect` lists them.")
         if method.opening:
             self.progress.say(method.opening)
         choice = self.choice or self.world.choose_precision(self.plan, method)
