@@ -52,7 +52,8 @@ def check_side(encoder: Encoder, side: int, option: str) -> None:
     """Raise InputError, naming the option, if the encoder's features do not keep their width at this side."""
     if _takes(encoder, side):
         return
-    least = next((larger for larger in range(side + 1, encoder.size) if _takes(encoder, larger)), None)
+    # Near its own size one without pooling over the whole map has a few sides too, by rounding.
+    least = next((larger for larger in range(side + 1, encoder.size // 2 + 1) if _takes(encoder, larger)), None)
     if least is not None:
         raise InputError(
             f"{type(encoder).__name__} does not take {side} pixels; the least that {option!r} can be is {least}."
