@@ -17,7 +17,7 @@ from scipy import stats
 
 from phispace.errors import DataError, InputError
 from phispace.evaluation.items import Items
-from phispace.report.document import Number, Table
+from phispace.report.document import Code, Number, Table
 from phispace.report.entrants import entrants, find_runs
 from phispace.report.leaderboard import Board, boards
 from phispace.report.leaderboard_page import Leaderboard
@@ -294,6 +294,15 @@ def test_baselines_of_a_reconstruction_and_of_each_layer_stand_on_the_board(tmp_
     assert {"mean-image", "untrained", "untrained block2"} <= {e.store for e in rows if e.baseline}
     labels = [e.label for e in rows if e.baseline]
     assert len(labels) == len(set(labels))
+    page = Leaderboard((board([made]),)).report(tmp_path, None)
+    (commands,) = [s.text for s in page.sections if isinstance(s, Code)]
+    assert f"phispace evaluate {made.path} --with linear" in commands
+    assert "--with reconstruction" not in commands
+    alone = run(tmp_path, "b", None)
+    alone.add_scores([score("reconstruction", "features @ best", {"mse": 0.1})])
+    page = Leaderboard((board([alone]),)).report(tmp_path, None)
+    (commands,) = [s.text for s in page.sections if isinstance(s, Code)]
+    assert commands.endswith(f"phispace reconstruct {alone.path}")
 
 
 def test_the_headline_says_what_the_best_baseline_has(tmp_path: Path) -> None:

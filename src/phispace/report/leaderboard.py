@@ -20,7 +20,7 @@ from phispace.report.document import Column, Form, Number, Row, Table
 from phispace.report.emphasis import emphasise
 from phispace.report.entrants import Entrant, Score, by_images, entrants, open_runs, scores_of
 from phispace.report.record import field, is_foreign
-from phispace.report.scores import form_of, is_higher_better, score_title
+from phispace.report.scores import form_of, is_higher_better, score_title, verb_of
 from phispace.report.standing import Correlation, Measured, Pair, correlations, measure, pairs
 from phispace.run import Run
 from phispace.storage import jsonable
@@ -254,7 +254,11 @@ def score_command(run: Run, entrant: Entrant, scores: Sequence[Score]) -> str:
     """The command that scores the run again."""
     import json
 
-    there = [s for s in scores if entrant.entries(s)]
+    all_there = [s for s in scores if entrant.entries(s)]
+    there = [s for s in all_there if verb_of(s.evaluation) is None]
+    if all_there and not there:
+        verbs = dict.fromkeys(verb_of(s.evaluation) or "evaluate" for s in all_there)
+        return "\n".join(shlex.join(["phispace", verb, str(run.path)]) for verb in verbs)
     words = ["phispace", "evaluate", str(run.path)]
     layer, _, checkpoint = entrant.store.partition(" @ ")
     if checkpoint and layer != "features":

@@ -270,7 +270,8 @@ def _correlation_sections(board: Board, prefix: str, root: Path, figures: str | 
         return []
     if not known:
         said = (
-            f"Spearman's rank correlation between metrics needs at least 3 methods that have both; here are {learnt}."
+            f"Spearman's rank correlation between two metrics needs at least 3 methods that have both; of the {learnt} "
+            "here fewer do."
         )
         return [Text(title=title, paragraphs=(said,))]
     rows = tuple(

@@ -160,6 +160,11 @@ def score_title(evaluation: str, metric: str) -> str:
     return title if name.lower() in title.lower() else f"{title}: {name}"
 
 
+def verb_of(evaluation: str) -> str | None:
+    """The verb that scores it, where that is not `evaluate`."""
+    return {"reconstruction": "reconstruct", "bounds": "bounds"}.get(evaluation)
+
+
 def capital(title: str) -> str:
     """The title with a capital, but `k nearest neighbours` stays as it is."""
     return title if title[1:2] in ("-", " ") else title[:1].upper() + title[1:]

@@ -15,7 +15,7 @@ from phispace.evaluation.compare import difference, mean_of
 from phispace.metrics.intervals import UNDEFINED
 from phispace.metrics.seeds import Estimate, difference_over_seeds, holm, mean_over_seeds
 from phispace.report.entrants import Entrant, Score
-from phispace.report.scores import evaluation_title, form_of, is_higher_better, number_of
+from phispace.report.scores import evaluation_title, form_of, is_higher_better, number_of, verb_of
 from phispace.run import Run
 
 NAN = float("nan")
@@ -87,7 +87,9 @@ def _why_not(entrant: Entrant, score: Score) -> str:
             return str(entry["caveats"][0])
     if entrant.baseline:
         return f"{title} was not run on this baseline."
-    return f"Not scored with {title}: phispace evaluate {entrant.runs[0].path.name} --with {score.evaluation}."
+    name, verb = entrant.runs[0].path.name, verb_of(score.evaluation)
+    command = f"phispace {verb} {name}" if verb else f"phispace evaluate {name} --with {score.evaluation}"
+    return f"Not scored with {title}: {command}."
 
 
 @dataclass(frozen=True)
