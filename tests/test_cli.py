@@ -143,7 +143,10 @@ def test_embed_evaluate_and_report(run: Path, tmp_path: Path) -> None:
         "evaluate", str(run), "--with", "knn", "--layer", "block2+2x2,features+mirror", "--json", "--quiet"
     )
     assert code == 0
-    assert {"block2+2x2,features+mirror @ best", "untrained"} <= {row["store"] for row in json.loads(text)}
+    reading = "block2+2x2,features+mirror"
+    assert {f"{reading} @ best", f"untrained {reading}"} <= {row["store"] for row in json.loads(text)}
+    kept = {row["store"] for row in json.loads((run / "scores.json").read_text())["scores"]}
+    assert {"untrained", f"untrained {reading}", "pca", f"pca {reading}"} <= kept, "each layer has its own"
     code, text, _ = call("report", str(run))
     assert code == 0
     assert (run / "report.html").stat().st_size > 5000
