@@ -123,7 +123,7 @@ def test_each_layer_is_held_against_its_own_untrained_one() -> None:
         assert f"untrained, {layer} {said}" in fact.note
     (fact,) = primary_facts(rows, "features")
     assert "untrained" not in fact.note, "it was not scored for this layer"
-    assert store_name("pca block2") == "PCA of the pixels, as many as block2 has"
+    assert store_name("pca block2") == "PCA of the pixels, as wide as block2"
     assert short_name("untrained block2") == "untrained encoder, block2"
     assert rival_label(rows, "pca", "block2") == "pca block2"
     assert rival_label([score("linear", "untrained", {})], "untrained", "fc1") == "untrained", "of an earlier file"

@@ -78,6 +78,10 @@ def test_all_steps_on_real_digits(tmp_path: Path) -> None:
     assert "supervised" not in claim.answer
     costs = next(s for s in sections if isinstance(s, Table) and s.label_title == "Method")
     assert [row.note for row in costs.rows] == ["conv4", ""]  # the first layer that was named, not the best on test
+    wrong = json.loads(json.dumps(MINI))
+    wrong["step"][4]["about"] = ["nobody"]
+    with pytest.raises(InputError, match="'about' names 'nobody', which is not among the runs"):
+        run_study(parse(wrong, "mini"), out=tmp_path, scale="smoke", training=ALONE)
     for name in ("figures/search.png", "maps/maps.png", "figures/costs.png"):
         with Image.open(tmp_path / name) as picture:
             assert min(picture.size) > 150

@@ -71,7 +71,7 @@ def store_name(store: str) -> str:
         return store
     more = store[len(kind) :].partition("@")[0].strip()
     if kind == "pca" and more and not more[0].isdecimal():
-        more = f"as many as {more} has"
+        more = f"as wide as {more}"
     return f"{_NAMES[kind]}, {more}" if more else _NAMES[kind]
 
 

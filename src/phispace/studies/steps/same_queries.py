@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from phispace.embeddings.store import Embeddings
+from phispace.errors import InputError
 from phispace.maps.subset import stratified_subset
 from phispace.metrics.directions import unit_vectors
 from phispace.report.document import Column, Figure, Finding, Findings, Number, Row, Table, Verdict
@@ -53,6 +54,9 @@ class SameQueries(Step[SameQueriesOptions]):
     def run(self, context: Context, name: str, options: SameQueriesOptions) -> Outcome:
         stores = stores_of(context, options.of)
         learnt = set(context.result(options.of)["layers"])
+        stray = sorted(set(options.about) - {label.split(" ")[0] for label in learnt})
+        if stray:
+            raise InputError(f"'about' names {stray[0]!r}, which is not among the runs of {options.of!r}.")
         if options.stores:
             stores = {label: stores[label] for label in options.stores}
         images = images_of(context, context.result(options.of)["run"])
